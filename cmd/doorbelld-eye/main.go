@@ -1,0 +1,30 @@
+// Doorbelld-eye is the program that sees. doorbelld starts it, shut in, with
+// the link on file descriptor 3; by hand it does nothing of use.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"doorbelld/internal/eye"
+)
+
+// linkFD is where the launcher puts the eye's end of the link.
+const linkFD = 3
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	conn := os.NewFile(linkFD, "link")
+	if _, err := conn.Stat(); err != nil {
+		fmt.Fprintln(os.Stderr, "doorbelld-eye: there is no link on descriptor 3: this program is started by `doorbelld run`")
+		os.Exit(2)
+	}
+	if err := eye.Run(ctx, conn); err != nil && ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,91 @@
+package consent
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"doorbelld/internal/event"
+)
+
+// How long a grant can last at the most.
+const (
+	MaxTerm          = 366 * 24 * time.Hour
+	MaxTermNeighbour = 72 * time.Hour
+)
+
+// A Recipient is a party that the owner named.
+type Recipient struct {
+	Name string `json:"name"` // see CheckName
+	Kind Kind   `json:"kind"`
+}
+
+// A Grant is the owner's leave to tell one recipient of one category, in one
+// level of detail, for one purpose, from some zones, until a date. It never
+// changes; taking it back is a Revoke.
+type Grant struct {
+	ID        GrantID        `json:"id"`
+	Recipient string         `json:"recipient"`
+	Category  event.Category `json:"category"`
+	Level     event.Level    `json:"level"`
+	Purpose   Purpose        `json:"purpose"`
+	Zones     []string       `json:"zones"` // names, each meant literally; none for a ring, which has no place
+	From      time.Time      `json:"from"`  // when it was given: nothing that began before is told
+	Until     time.Time      `json:"until"` // the first moment at which it holds no more
+}
+
+// check reports what makes g a grant that nobody can give.
+func (g Grant) check(to Recipient) error {
+	longest := MaxTerm
+	if to.Kind == Neighbour {
+		longest = MaxTermNeighbour
+	}
+	switch {
+	case g.ID == 0:
+		return fmt.Errorf("grant without an id")
+	case !g.Category.Valid():
+		return fmt.Errorf("grant %s: say what of: a category", g.ID)
+	case g.Level == event.None || !g.Level.Valid():
+		return fmt.Errorf("grant %s: say how much: a level above none", g.ID)
+	case g.Level > to.Kind.Cap():
+		return fmt.Errorf("grant %s: %s is too much for a recipient of kind %s, which can have %s at the most", g.ID, g.Level, to.Kind, to.Kind.Cap())
+	case !slices.Contains(Purposes(), g.Purpose):
+		return fmt.Errorf("grant %s: say what for: a purpose", g.ID)
+	case g.Category == event.Ring && len(g.Zones) > 0:
+		return fmt.Errorf("grant %s: a ring has no zone", g.ID)
+	case g.Category != event.Ring && len(g.Zones) == 0:
+		return fmt.Errorf("grant %s: say from where: at least one zone, or %s", g.ID, event.Everything)
+	case slices.Contains(g.Zones, ""):
+		return fmt.Errorf("grant %s: a zone without a name", g.ID)
+	case g.From.IsZero() || g.Until.IsZero():
+		return fmt.Errorf("grant %s: say until when: every grant has an expiry", g.ID)
+	case !g.Until.After(g.From):
+		return fmt.Errorf("grant %s: the expiry %s has passed: give a date to come", g.ID, g.Until.Format(time.RFC3339))
+	case g.Until.Sub(g.From) > longest:
+		return fmt.Errorf("grant %s: it lasts too long: %s at the most for a recipient of kind %s", g.ID, inDays(longest), to.Kind)
+	}
+	return nil
+}
+
+func inDays(d time.Duration) string { return fmt.Sprintf("%d days", int(d/(24*time.Hour))) }
+
+// A Moment is what a decision depends on besides policy and event. The zero
+// Moment denies everything.
+type Moment struct {
+	Now          time.Time // wall clock
+	ClockTrusted bool      // whether Now can be relied on to see an expiry
+	LedgerSound  bool      // whether what is released can be recorded
+}
+
+// A Decision is the answer about one event and one recipient.
+type Decision struct {
+	Recipient string
+	Reason    Reason
+	Level     event.Level // what may be told; None unless Reason is Granted
+	Grant     GrantID     // the grant that allows or, where one grant is to blame, that does not
+}
+
+// Allowed reports whether anything may be told.
+func (d Decision) Allowed() bool {
+	return d.Reason == Granted && d.Level > event.None && d.Grant != 0
+}

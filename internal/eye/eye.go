@@ -1,0 +1,231 @@
+// Package eye is the seeing half's hallway: frames come in from the camera, and
+// what happened goes out over the link.
+//
+//	camera ─▶ capture ─▶ opencv: grey, small ─▶ detect: zones, motion, lives ─▶ link
+//
+// It is told once what to look at (link.Setup) and, whenever that changes, what
+// anybody may be told (link.Want). What nobody wants is not computed: without a
+// wish for it no frame is decoded, whatever the camera shows. A link that ends is
+// a wish for nothing, and the end of the eye.
+//
+// It opens no socket, writes no file and logs nothing of what it sees.
+package eye
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"doorbelld/internal/capture"
+	"doorbelld/internal/capture/pipe"
+	"doorbelld/internal/capture/v4l2"
+	"doorbelld/internal/detect"
+	"doorbelld/internal/event"
+	"doorbelld/internal/link"
+)
+
+// healthEvery is how often the gate is told how the eye is, beside each change.
+const healthEvery = time.Second
+
+// ErrLink is wrapped by what Run returns when the gate is gone or talks nonsense.
+var ErrLink = errors.New("link to the gate")
+
+// Run looks until the gate ends the link, which is an orderly end (nil), ctx is
+// done, or the camera cannot be had again by this process: then its error says
+// what was lost, and the gate starts another eye. Run does not close the link;
+// who calls it does, after Run, which may leave a read of it waiting.
+func Run(ctx context.Context, conn io.ReadWriter) error {
+	first, err := link.ReadFromGate(conn)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLink, err)
+	}
+	setup, ok := first.(link.Setup)
+	if !ok {
+		return fmt.Errorf("%w: it begins with %T, not with the setup", ErrLink, first)
+	}
+	watcher, err := detect.New(detect.Options{Zones: setup.Zones, Everything: setup.Everything, Smallest: setup.Smallest})
+	if err != nil {
+		return fmt.Errorf("%w: setup: %w", ErrLink, err)
+	}
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	e := &eye{setup: setup, watcher: watcher, report: report{to: conn, health: link.Health{Camera: link.Opening}}}
+	go e.listen(conn, cancel) // ends with the link, which Run's caller closes
+
+	var ticker sync.WaitGroup
+	ticker.Go(func() { e.report.tick(ctx, cancel) })
+	err = e.watch(ctx)
+	cancel(err)
+	ticker.Wait()
+	if errors.Is(context.Cause(ctx), errGone) {
+		return nil
+	}
+	return err
+}
+
+var errGone = errors.New("the gate ended the link")
+
+// eye is one run. All but want is owned by the goroutine that watches.
+type eye struct {
+	setup   link.Setup
+	watcher *detect.Watcher
+	luma    lumaDecoder
+	report  report
+	source  capture.Source // the open one, for its count of dropped frames
+	dropped uint64         // by the sources before it
+	damaged uint64         // frames that could not be decoded
+	looking bool           // the watcher has seen frames since it was last finished
+
+	want atomic.Pointer[link.Want]
+}
+
+// listen takes in what is wanted until the link ends.
+func (e *eye) listen(conn io.Reader, cancel context.CancelCauseFunc) {
+	for {
+		m, err := link.ReadFromGate(conn)
+		if err == io.EOF {
+			cancel(errGone)
+			return
+		}
+		if err != nil {
+			cancel(fmt.Errorf("%w: %w", ErrLink, err))
+			return
+		}
+		want, ok := m.(link.Want)
+		if !ok {
+			cancel(fmt.Errorf("%w: a second setup", ErrLink))
+			return
+		}
+		e.want.Store(&want)
+	}
+}
+
+// wants reports whether anybody may be told of c now.
+func (e *eye) wants(c event.Category) bool {
+	w := e.want.Load()
+	if w == nil || w.Paused || w.Level == event.None {
+		return false
+	}
+	for _, wanted := range w.Categories {
+		if wanted == c {
+			return true
+		}
+	}
+	return false
+}
+
+// watch looks at the camera until it ends, or ctx does.
+func (e *eye) watch(ctx context.Context) error {
+	defer e.luma.Close()
+	err := capture.Supervise(ctx, e.open, e.frame, e.state)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	// A clip is over: what still lives in it ends, and there is nothing more to
+	// do but to stay until the gate has had enough.
+	if err := e.finish(); err != nil {
+		return err
+	}
+	if err := e.report.camera(link.Ended, link.NoFault); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// open opens what the setup names.
+func (e *eye) open(ctx context.Context) (capture.Source, error) {
+	if e.source != nil {
+		e.dropped += e.source.Dropped()
+		e.source = nil
+	}
+	s := e.setup
+	var err error
+	switch s.Source {
+	case link.V4L2:
+		e.source, err = v4l2.Open(ctx, v4l2.Options{Path: s.Path, Format: formats[s.Encoding], Width: s.Width, Height: s.Height, FPS: s.FPS})
+	case link.ClipFile:
+		e.source, err = pipe.OpenClip(ctx, pipe.Options{Clip: s.Path, FPS: s.FPS, RealTime: s.RealTime, Loop: s.Loop})
+	default:
+		err = fmt.Errorf("%w: setup names source %s", ErrLink, s.Source)
+	}
+	if err != nil {
+		e.source = nil
+	}
+	return e.source, err
+}
+
+var formats = map[link.Encoding]capture.Format{link.MJPEG: capture.MJPEG, link.YUYV: capture.YUYV}
+
+// frame looks at one frame, if anybody wants to know.
+func (e *eye) frame(f capture.Frame) error {
+	e.report.frame(f, e.dropped+e.source.Dropped()+e.damaged)
+	if !e.wants(event.Motion) {
+		return e.finish()
+	}
+	l, err := e.luma.Luma(f)
+	if err != nil {
+		e.damaged++
+		return nil
+	}
+	e.looking = true
+	return e.tell(e.watcher.Step(l, f.PTS), f.Seen)
+}
+
+// finish ends what lives, because nobody sees it any more.
+func (e *eye) finish() error {
+	if !e.looking {
+		return nil
+	}
+	e.looking = false
+	return e.tell(e.watcher.Finish(), capture.Monotonic())
+}
+
+// tell sends sightings to the gate.
+func (e *eye) tell(all []detect.Sighting, seen time.Duration) error {
+	for _, s := range all {
+		err := e.report.sighting(link.Sighting{
+			Track: s.Track, Category: s.Category, Label: s.Label, Phase: s.Phase, Zone: uint8(s.Zone), Score: s.Score, Box: s.Box, Seen: seen,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// state tells the gate that the camera is there or lost. It has no way to fail:
+// a link that does not take it ends the eye at the next frame or tick.
+func (e *eye) state(s capture.State) {
+	if s.Err == nil {
+		_ = e.report.camera(link.Live, link.NoFault)
+		return
+	}
+	_ = e.finish()
+	_ = e.report.camera(link.Lost, fault(s.Err))
+}
+
+// fault gives the link's word for what befell a source.
+func fault(err error) link.Fault {
+	for _, f := range []struct {
+		is   error
+		word link.Fault
+	}{
+		{capture.ErrAbsent, link.Absent}, {capture.ErrForbidden, link.Forbidden}, {capture.ErrNotCamera, link.NotCamera},
+		{capture.ErrBusy, link.Busy}, {capture.ErrFormat, link.NoFormat}, {capture.ErrNotVideo, link.NotVideo},
+		{capture.ErrNoDecoder, link.NoDecoder}, {capture.ErrStalled, link.Stalled},
+	} {
+		if errors.Is(err, f.is) {
+			return f.word
+		}
+	}
+	return link.Broken
+}

@@ -1,0 +1,81 @@
+package eye
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	"doorbelld/internal/capture"
+	"doorbelld/internal/link"
+)
+
+// report is the eye's end of the link, for writing: several goroutines may talk.
+type report struct {
+	mu     sync.Mutex // one message at a time; guards what follows
+	to     io.Writer
+	health link.Health
+}
+
+func (r *report) sighting(s link.Sighting) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := link.WriteSighting(r.to, s); err != nil {
+		return fmt.Errorf("%w: %w", ErrLink, err)
+	}
+	return nil
+}
+
+// frame counts a frame; it is told with the next health.
+func (r *report) frame(f capture.Frame, dropped uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := &r.health
+	h.Frames++
+	h.Dropped = dropped
+	h.Width, h.Height = uint16(min(f.Width, math.MaxUint16)), uint16(min(f.Height, math.MaxUint16))
+	switch f.Format {
+	case capture.MJPEG:
+		h.Encoding = link.MJPEG
+	case capture.YUYV:
+		h.Encoding = link.YUYV
+	}
+}
+
+// camera tells at once that the camera's state changed.
+func (r *report) camera(c link.Camera, f link.Fault) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Camera, r.health.Fault = c, f
+	return r.tell()
+}
+
+// tell writes the health. r.mu is held.
+func (r *report) tell() error {
+	if err := link.WriteHealth(r.to, r.health); err != nil {
+		return fmt.Errorf("%w: %w", ErrLink, err)
+	}
+	return nil
+}
+
+// tick tells the health each second until ctx is done.
+func (r *report) tick(ctx context.Context, cancel context.CancelCauseFunc) {
+	t := time.NewTicker(healthEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		r.mu.Lock()
+		err := r.tell()
+		r.mu.Unlock()
+		if err != nil {
+			cancel(err)
+			return
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package gate
+
+import (
+	"fmt"
+
+	"doorbelld/internal/link"
+)
+
+// CameraText says in words what is wrong with the camera and what to do, or ""
+// if nothing is.
+func CameraText(s link.Setup, f link.Fault) string {
+	clip := s.Source == link.ClipFile
+	switch f {
+	case link.NoFault:
+		return ""
+	case link.Absent:
+		if clip {
+			return fmt.Sprintf("there is no clip at %s: set camera.clip in the config to a video file", s.Path)
+		}
+		return fmt.Sprintf("there is no camera at %s: plug it in, or list what is there with `v4l2-ctl --list-devices` and set camera.device in the config", s.Path)
+	case link.Forbidden:
+		if clip {
+			return fmt.Sprintf("the clip %s may not be read: give read permission to others (chmod o+r)", s.Path)
+		}
+		return fmt.Sprintf("the camera %s may not be opened: add the user that runs doorbelld to the group video (usermod -aG video USER)", s.Path)
+	case link.NotCamera:
+		return fmt.Sprintf("%s gives no pictures (a metadata node, perhaps): list the nodes with `v4l2-ctl --list-devices`, most often the first of a camera is the right one", s.Path)
+	case link.Busy:
+		return fmt.Sprintf("another program has the camera %s: find it with `fuser -v %s` and stop it", s.Path, s.Path)
+	case link.NoFormat:
+		return fmt.Sprintf("%s offers neither MJPEG nor YUYV as asked: set camera.format to auto; Pi camera modules need the v4l2loopback bridge", s.Path)
+	case link.NotVideo:
+		return fmt.Sprintf("the clip %s is not a video that ffmpeg can read", s.Path)
+	case link.NoDecoder:
+		return "ffmpeg is not installed, and a clip needs it: apt install ffmpeg"
+	case link.Stalled:
+		return fmt.Sprintf("%s is open, but gives no frame: it is opened again; if that does not help, unplug it and plug it in", s.Path)
+	default:
+		return fmt.Sprintf("%s failed: it is opened again; the log has the eye's own words", s.Path)
+	}
+}
+
+// cameraChanged speaks when the camera is lost or comes back, once each, and
+// keeps the words for the status.
+func (w *watcher) cameraChanged(h link.Health) {
+	before := w.tally.lastCamera(h.Camera)
+	text := CameraText(w.setup, h.Fault)
+	w.tally.cameraText(text)
+	if before == h.Camera {
+		return
+	}
+	switch h.Camera {
+	case link.Lost:
+		w.log.Warn("camera lost", "why", text)
+	case link.Live:
+		w.log.Info("camera live", "encoding", h.Encoding.String(), "width", h.Width, "height", h.Height)
+	case link.Ended:
+		w.log.Info("the clip is over")
+	}
+}

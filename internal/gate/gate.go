@@ -1,0 +1,220 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"doorbelld/internal/clock"
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
+	"doorbelld/internal/link"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Options is what a Gate is made of. All fields are needed.
+type Options struct {
+	Device  string                                 // the name in topics
+	Setup   link.Setup                             // what the eye is told of the configuration
+	Ledger  *ledger.Ledger                         // open; the caller closes it after Run
+	Clock   *clock.Clock                           // what the wall clock is worth
+	Eye     func(context.Context) (Eye, error)     // starts an eye, shut in; fs.ErrNotExist: there is no camera
+	Connect func(context.Context) (Session, error) // makes a new connection to the broker
+	Mono    func() time.Duration                   // CLOCK_MONOTONIC, as the eye reads it
+	Log     *slog.Logger
+}
+
+// A Gate is the talking half. Its methods are the owner's acts and questions;
+// they are safe for use by several goroutines, before, during and after Run.
+type Gate struct {
+	options Options
+	keeper  *keeper
+	tally   *tally
+	wake    chan struct{}
+}
+
+// New rebuilds the policy from the ledger.
+func New(ctx context.Context, o Options) (*Gate, error) {
+	k, err := newKeeper(ctx, o.Ledger, o.Clock)
+	if err != nil {
+		return nil, err
+	}
+	return &Gate{options: o, keeper: k, tally: newTally(), wake: make(chan struct{}, 1)}, nil
+}
+
+// Run keeps an eye and a connection to the broker, and carries what is allowed
+// from one to the other, until ctx is done.
+func (g *Gate) Run(ctx context.Context) error {
+	o := g.options
+	wake := func() {
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
+	}
+	var zones []string
+	for _, z := range o.Setup.Zones {
+		zones = append(zones, z.Name)
+	}
+	w := &watcher{
+		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, log: o.Log,
+		intake: func() *intake { return newIntake(g.keeper, g.tally, zones, wake, o.Mono, o.Log) },
+	}
+	s := &sender{
+		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, log: o.Log,
+		on: map[sensor]map[event.ID]bool{},
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return w.run(ctx) })
+	group.Go(func() error { return s.run(ctx) })
+	return group.Wait()
+}
+
+// AddRecipient makes a party known. It is told nothing until a grant says so.
+func (g *Gate) AddRecipient(ctx context.Context, r consent.Recipient) error {
+	g.keeper.acts.Lock()
+	defer g.keeper.acts.Unlock()
+	return g.keeper.widen(ctx, consent.AddRecipient{Recipient: r})
+}
+
+// RemoveRecipient forgets a party and takes back all that it was granted.
+func (g *Gate) RemoveRecipient(ctx context.Context, name string) error {
+	g.keeper.acts.Lock()
+	defer g.keeper.acts.Unlock()
+	theirs := map[consent.GrantID]bool{}
+	for _, grant := range g.keeper.snapshot().Grants() {
+		theirs[grant.ID] = grant.Recipient == name
+	}
+	return g.keeper.narrow(ctx, consent.RemoveRecipient{Name: name}, func(id consent.GrantID) bool { return theirs[id] })
+}
+
+// A Draft is a grant that the owner asks for.
+type Draft struct {
+	Recipient string          `json:"recipient"`
+	Category  event.Category  `json:"category"`
+	Level     event.Level     `json:"level"`
+	Purpose   consent.Purpose `json:"purpose"`
+	Zones     []string        `json:"zones,omitempty"`
+	Until     time.Time       `json:"until"`
+}
+
+// AddGrant gives what d asks for, from now on. Without a trusted clock no expiry
+// can be set, so it is refused.
+func (g *Gate) AddGrant(ctx context.Context, d Draft) (consent.Grant, error) {
+	g.keeper.acts.Lock()
+	defer g.keeper.acts.Unlock()
+	now, trusted := g.keeper.time()
+	policy := g.keeper.snapshot()
+	grant := consent.Grant{
+		ID: policy.NextID(), Recipient: d.Recipient, Category: d.Category, Level: d.Level, Purpose: d.Purpose, Zones: d.Zones,
+		From: now.UTC(), Until: d.Until.UTC(),
+	}
+	if d.Until.IsZero() {
+		grant.Until = time.Time{}
+	}
+	if _, err := policy.Apply(consent.AddGrant{Grant: grant}); err != nil {
+		return consent.Grant{}, refused(err)
+	}
+	if !trusted {
+		return consent.Grant{}, refused(fmt.Errorf("the clock is not trusted, so no expiry can be kept: if `date` is right, say `doorbelld clock confirm`, then grant again"))
+	}
+	if d.Level > highestMade {
+		return consent.Grant{}, refused(fmt.Errorf("this version makes no pictures: the highest level that can be granted is %s", highestMade))
+	}
+	if err := g.knownZones(d); err != nil {
+		return consent.Grant{}, refused(err)
+	}
+	return grant, g.keeper.widen(ctx, consent.AddGrant{Grant: grant})
+}
+
+// knownZones refuses a grant for zones that the camera does not have: it would
+// look like a grant and tell nothing.
+func (g *Gate) knownZones(d Draft) error {
+	have := []string{event.Everything}
+	if s := g.options.Setup; !s.Everything {
+		have = nil
+		for _, z := range s.Zones {
+			have = append(have, z.Name)
+		}
+	}
+	for _, z := range d.Zones {
+		if !slices.Contains(have, z) {
+			return fmt.Errorf("there is no zone %q in the config: there is %v", z, have)
+		}
+	}
+	return nil
+}
+
+// Revoke takes a grant back. When it returns nothing more starts under it.
+func (g *Gate) Revoke(ctx context.Context, id consent.GrantID) error {
+	g.keeper.acts.Lock()
+	defer g.keeper.acts.Unlock()
+	return g.keeper.narrow(ctx, consent.Revoke{Grant: id}, func(other consent.GrantID) bool { return other == id })
+}
+
+// Pause denies everything for d from now, or until Resume if d is zero.
+func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
+	g.keeper.acts.Lock()
+	defer g.keeper.acts.Unlock()
+	c := consent.Pause{}
+	if d > 0 {
+		c.Until = g.keeper.now().Add(d).UTC()
+	}
+	return g.keeper.narrow(ctx, c, func(consent.GrantID) bool { return true })
+}
+
+// PauseByMessage is Pause for what a broker message asks. One that lengthens the
+// pause by less than a minute changes nothing, so that a flood of them cannot
+// fill the ledger.
+func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
+	now := g.keeper.now()
+	if until, paused := g.keeper.snapshot().PausedUntil(now); paused {
+		if until.IsZero() || now.Add(time.Duration(minutes)*time.Minute).Before(until.Add(time.Minute)) {
+			return nil
+		}
+	}
+	return g.Pause(ctx, time.Duration(minutes)*time.Minute)
+}
+
+// Resume ends a pause.
+func (g *Gate) Resume(ctx context.Context) error {
+	g.keeper.acts.Lock()
+	defer g.keeper.acts.Unlock()
+	return g.keeper.widen(ctx, consent.Resume{})
+}
+
+// ConfirmClock records that the owner vouches for the clock until the next boot,
+// and gives what was vouched for.
+func (g *Gate) ConfirmClock(ctx context.Context) (ClockStatus, error) {
+	v, err := g.keeper.confirmClock(ctx)
+	return ClockStatus{Now: v.Now, Trusted: v.Trusted, Why: v.Why}, err
+}
+
+// Policy gives the owner's policy and the moment at which it is asked for.
+func (g *Gate) Policy() (consent.Policy, consent.Moment) {
+	g.keeper.mu.Lock()
+	defer g.keeper.mu.Unlock()
+	m, _ := g.keeper.moment()
+	return g.keeper.policy, m
+}
+
+// Status tells how the device is.
+func (g *Gate) Status() Status {
+	s := Status{Device: g.options.Device}
+	g.tally.into(&s)
+	k := g.keeper
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, v := k.moment()
+	s.Clock = ClockStatus{Now: v.Now, Trusted: v.Trusted, Why: v.Why}
+	s.Paused.Until, s.Paused.Paused = k.policy.PausedUntil(m.Now)
+	s.Want.Categories, s.Want.Level = k.policy.Wanted(m)
+	if k.fault != nil {
+		s.Ledger = k.fault.Error()
+	}
+	return s
+}

@@ -1,0 +1,120 @@
+package gate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
+)
+
+// How long a message may wait to be sent before it is of no more use.
+const (
+	ringTTL = time.Minute
+	ttl     = time.Hour
+)
+
+// The bodies of leaves are JSON. Those of the owner's acts are the consent
+// changes themselves; these are the others.
+
+// clockBody says that the owner vouched for the clock during one boot.
+type clockBody struct {
+	Boot string `json:"boot"`
+}
+
+// releaseBody is what stays on record of a release, sent or not.
+type releaseBody struct {
+	Grant     consent.GrantID `json:"grant"`
+	Recipient string          `json:"recipient"`
+	Category  event.Category  `json:"category"`
+	Level     event.Level     `json:"level"`
+	Event     event.ID        `json:"event"`
+	Phase     event.Phase     `json:"phase"`
+}
+
+// outgoing is what lies in the outbox until it is settled, and then no more.
+type outgoing struct {
+	Grant     consent.GrantID `json:"grant"`
+	Recipient string          `json:"recipient"`
+	Level     event.Level     `json:"level"`
+	Event     event.Event     `json:"event"`
+}
+
+// outcome says what became of a release.
+type outcome struct {
+	Release int64  `json:"release"`
+	Result  string `json:"result"`           // delivered, expired or withdrawn
+	Reason  string `json:"reason,omitempty"` // why it was withdrawn
+}
+
+const (
+	delivered = "delivered"
+	expired   = "expired"
+	withdrawn = "withdrawn"
+)
+
+// ledgerKind gives the kind of leaf that records a change.
+func ledgerKind(c consent.Change) ledger.Kind {
+	switch c.(type) {
+	case consent.AddRecipient:
+		return ledger.KindRecipient
+	case consent.RemoveRecipient:
+		return ledger.KindRecipientRemoved
+	case consent.AddGrant:
+		return ledger.KindGrant
+	case consent.Revoke:
+		return ledger.KindRevoke
+	case consent.Pause:
+		return ledger.KindPause
+	case consent.Resume:
+		return ledger.KindResume
+	}
+	return 0 // the ledger refuses it
+}
+
+// change reads a recorded change back. ok is false for leaves of other kinds.
+func change(l ledger.Leaf) (c consent.Change, ok bool, err error) {
+	switch l.Kind {
+	case ledger.KindRecipient:
+		c, err = decode[consent.AddRecipient](l.Body)
+	case ledger.KindRecipientRemoved:
+		c, err = decode[consent.RemoveRecipient](l.Body)
+	case ledger.KindGrant:
+		c, err = decode[consent.AddGrant](l.Body)
+	case ledger.KindRevoke:
+		c, err = decode[consent.Revoke](l.Body)
+	case ledger.KindPause:
+		c, err = decode[consent.Pause](l.Body)
+	case ledger.KindResume:
+		c, err = decode[consent.Resume](l.Body)
+	default:
+		return nil, false, nil
+	}
+	return c, true, err
+}
+
+func encode(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("writing a record: %w", err)
+	}
+	return b, nil
+}
+
+// decode reads a record strictly: one value, no unknown field.
+func decode[T any](body []byte) (T, error) {
+	var v T
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		return v, fmt.Errorf("reading a record: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return v, fmt.Errorf("reading a record: more than one value")
+	}
+	return v, nil
+}

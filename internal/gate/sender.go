@@ -1,0 +1,248 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
+	"doorbelld/internal/publish"
+)
+
+// Session is one connection to a broker, from connect to loss; it never comes
+// back by itself.
+type Session interface {
+	// Publish returns when the broker has taken the message, the session is over
+	// or ctx is done.
+	Publish(ctx context.Context, m publish.Message) error
+	// Close cuts the connection. When it has returned, no byte more goes out.
+	Close()
+	// Goodbye takes leave in order: the status goes to offline.
+	Goodbye(ctx context.Context) error
+	// Done is closed when the session is over.
+	Done() <-chan struct{}
+}
+
+const (
+	ackTime    = 10 * time.Second // for the broker to take one message
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+	holdTime   = time.Second // before asking again while the clock or the ledger is not to be trusted
+	sweepRows  = 256
+)
+
+// sender empties the outbox into a session, one message at a time, asking the
+// keeper before each. All fields are owned by run's goroutine.
+type sender struct {
+	keeper  *keeper
+	tally   *tally
+	ledger  *ledger.Ledger
+	device  string
+	connect func(context.Context) (Session, error)
+	wake    chan struct{} // has room for one
+	log     *slog.Logger
+
+	on map[sensor]map[event.ID]bool // what each recipient was told has begun and not ended
+}
+
+// sensor is what one state topic stands for.
+type sensor struct {
+	recipient string
+	category  event.Category
+}
+
+func (s *sender) run(ctx context.Context) error {
+	wait, told := firstRetry, ""
+	for ctx.Err() == nil {
+		session, err := s.connect(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			s.tally.broker(false, err.Error())
+			if told != err.Error() { // once, not at each attempt
+				s.log.Warn("broker not reached; going on, and trying again", "error", err)
+				told = err.Error()
+			}
+			s.sweep(ctx)
+			pause(ctx, wait/2+rand.N(wait/2))
+			wait = min(2*wait, lastRetry)
+			continue
+		}
+		s.log.Info("broker connected")
+		s.tally.broker(true, "")
+		wait, told = firstRetry, ""
+		s.serve(ctx, session)
+		if ctx.Err() != nil {
+			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			err := session.Goodbye(bye)
+			cancel()
+			if err != nil {
+				s.log.Warn("did not take leave of the broker", "error", err)
+			}
+		}
+		session.Close()
+		if ctx.Err() == nil {
+			s.tally.broker(false, "the connection was lost")
+			s.log.Warn("broker connection ended; connecting again")
+			pause(ctx, firstRetry/4)
+		}
+	}
+	return nil
+}
+
+// serve sends until the session is over or ctx is done.
+func (s *sender) serve(ctx context.Context, session Session) {
+	for {
+		rows, err := s.ledger.Outbox(ctx, 1)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Error("outbox not read", "error", s.keeper.broken(err))
+			}
+			rows = nil
+		}
+		hold := false
+		if len(rows) > 0 {
+			if hold, err = s.send(ctx, session, rows[0]); err != nil {
+				if ctx.Err() == nil {
+					s.log.Warn("not sent; kept for the next connection", "error", err)
+				}
+				return
+			}
+			if !hold {
+				continue
+			}
+		}
+		if !s.await(ctx, session, hold || err != nil) {
+			return
+		}
+	}
+}
+
+// await waits until there may be something to send, for a moment only if
+// something is held back; false means that there is nothing to wait for.
+func (s *sender) await(ctx context.Context, session Session, held bool) bool {
+	wait := time.Duration(math.MaxInt64)
+	if held {
+		wait = holdTime
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-session.Done():
+		return false
+	case <-s.wake:
+	case <-t.C:
+	}
+	return true
+}
+
+// send takes one row out of the outbox: sends it, or settles it unsent. hold
+// means that it has to wait for a trusted clock or a sound ledger. An error means
+// that the session is of no more use; the row stays.
+func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hold bool, err error) {
+	if s.settledAsExpired(ctx, row) {
+		return false, nil
+	}
+	out, err := decode[outgoing](row.Payload)
+	if err != nil {
+		s.log.Error("outbox not read", "error", s.keeper.broken(err))
+		return true, nil
+	}
+	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event}
+	release, d, done := s.keeper.release(r, session.Close)
+	if !release.Valid() {
+		if d.Reason == consent.ClockFault || d.Reason == consent.LedgerFault {
+			return true, nil
+		}
+		s.tally.withdrawn(r, d.Reason)
+		if err := s.keeper.settle(ctx, row.Index, withdrawn, d.Reason.String()); err != nil {
+			s.log.Error("outbox not settled", "error", err)
+			return true, nil
+		}
+		return false, nil
+	}
+	err = s.publish(ctx, session, release)
+	done()
+	if err != nil {
+		return false, err
+	}
+	s.tally.delivered(release)
+	if err := s.keeper.settle(ctx, row.Index, delivered, ""); err != nil {
+		s.log.Error("outbox not settled", "error", err)
+		return true, nil
+	}
+	return false, nil
+}
+
+// publish sends the messages of one release in their order.
+func (s *sender) publish(ctx context.Context, session Session, r consent.Release) error {
+	e := r.Event()
+	key := sensor{r.Recipient(), e.Category}
+	if s.on[key] == nil {
+		s.on[key] = map[event.ID]bool{}
+	}
+	if e.Phase == event.End {
+		delete(s.on[key], e.ID)
+	} else {
+		s.on[key][e.ID] = true
+	}
+	messages, err := publish.Render(s.device, r, len(s.on[key]) > 0)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errors.New("the broker did not take a message in time"))
+	defer cancel()
+	for _, m := range messages {
+		if err := session.Publish(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settledAsExpired settles a row whose time has passed. Without a trusted clock
+// nothing has passed, and nothing is sent.
+func (s *sender) settledAsExpired(ctx context.Context, row ledger.Row) bool {
+	now, trusted := s.keeper.time()
+	if !trusted || now.Before(row.Deadline) {
+		return false
+	}
+	if err := s.keeper.settle(ctx, row.Index, expired, ""); err != nil {
+		s.log.Error("outbox not settled", "error", err)
+		return false
+	}
+	s.tally.expired()
+	return true
+}
+
+// sweep settles what expired while there was no broker.
+func (s *sender) sweep(ctx context.Context) {
+	rows, err := s.ledger.Outbox(ctx, sweepRows)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.log.Error("outbox not read", "error", s.keeper.broken(err))
+		}
+		return
+	}
+	for _, row := range rows {
+		s.settledAsExpired(ctx, row)
+	}
+}
+
+// pause waits for d or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,202 @@
+package gate
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/link"
+)
+
+// Status is how the device is, for the owner's local socket only: it holds
+// counters of what was seen, which never go over MQTT or into a log.
+type Status struct {
+	Device string       `json:"device"`
+	Eye    EyeStatus    `json:"eye"`
+	Broker BrokerStatus `json:"broker"`
+	Clock  ClockStatus  `json:"clock"`
+	Ledger string       `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
+	Paused PauseStatus  `json:"pause"`
+	Want   WantStatus   `json:"want"`
+	Counts Counts       `json:"counts"`
+}
+
+// EyeStatus is how the seeing half and its camera are.
+type EyeStatus struct {
+	Running    bool        `json:"running"`
+	Protection string      `json:"protection"` // how it is shut in, in words
+	Restarts   int         `json:"restarts"`
+	Camera     link.Camera `json:"camera"`
+	Text       string      `json:"text,omitempty"` // what is wrong and what to do
+	Fault      link.Fault  `json:"fault"`
+	Encoding   string      `json:"encoding,omitempty"`
+	Width      int         `json:"width,omitempty"`
+	Height     int         `json:"height,omitempty"`
+	Frames     uint64      `json:"frames"`
+	Dropped    uint64      `json:"dropped"`
+}
+
+// BrokerStatus is how the connection to the broker is.
+type BrokerStatus struct {
+	Connected bool   `json:"connected"`
+	Text      string `json:"text,omitempty"` // what is wrong
+}
+
+// ClockStatus says whether expiries can be kept, and why or what to do.
+type ClockStatus struct {
+	Now     time.Time `json:"now"`
+	Trusted bool      `json:"trusted"`
+	Why     string    `json:"why"`
+}
+
+// PauseStatus says whether everything is paused; without Until, until resumed.
+type PauseStatus struct {
+	Paused bool      `json:"paused"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// WantStatus is what the eye was asked to compute.
+type WantStatus struct {
+	Categories []event.Category `json:"categories"`
+	Level      event.Level      `json:"level"`
+}
+
+// Counts says what became of everything since the daemon started.
+type Counts struct {
+	Seen      map[string]int            `json:"seen"`      // by "category phase"
+	Released  map[string]map[string]int `json:"released"`  // by recipient and category: allowed and recorded
+	Withheld  map[string]map[string]int `json:"withheld"`  // by recipient and reason
+	Delivered map[string]int            `json:"delivered"` // by recipient: taken by the broker
+	Withdrawn map[string]map[string]int `json:"withdrawn"` // by recipient and reason: allowed once, no more when it was to be sent
+	Expired   int                       `json:"expired"`   // waited too long for the broker
+}
+
+// tally counts. It is safe for use by several goroutines.
+type tally struct {
+	mu     sync.Mutex
+	eye    EyeStatus
+	link   BrokerStatus
+	spoken link.Camera // the camera state that the log knows of
+	counts Counts
+}
+
+func newTally() *tally {
+	return &tally{
+		eye: EyeStatus{Camera: link.Opening},
+		counts: Counts{
+			Seen: map[string]int{}, Released: map[string]map[string]int{}, Withheld: map[string]map[string]int{},
+			Delivered: map[string]int{}, Withdrawn: map[string]map[string]int{},
+		},
+	}
+}
+
+func (t *tally) decided(e event.Event, all []consent.Decision) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.Seen[e.Category.String()+" "+e.Phase.String()]++
+	for _, d := range all {
+		if d.Allowed() {
+			add(t.counts.Released, d.Recipient, e.Category.String())
+		} else {
+			add(t.counts.Withheld, d.Recipient, d.Reason.String())
+		}
+	}
+}
+
+func (t *tally) delivered(r consent.Release) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.Delivered[r.Recipient()]++
+}
+
+func (t *tally) withdrawn(r consent.Record, why consent.Reason) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	add(t.counts.Withdrawn, r.Recipient, why.String())
+}
+
+func (t *tally) expired() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.Expired++
+}
+
+func add(m map[string]map[string]int, a, b string) {
+	if m[a] == nil {
+		m[a] = map[string]int{}
+	}
+	m[a][b]++
+}
+
+func (t *tally) broker(connected bool, text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.link = BrokerStatus{Connected: connected, Text: text}
+}
+
+// eyeBegan notes that an eye runs, and how it is shut in.
+func (t *tally) eyeBegan(protection string, restarts int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.eye = EyeStatus{Running: true, Protection: protection, Restarts: restarts, Camera: link.Opening}
+}
+
+// eyeEnded notes that no eye runs. What the camera lacked stays to be read, or
+// text says why there is no eye.
+func (t *tally) eyeEnded(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.eye.Running = false
+	if t.eye.Camera != link.Lost {
+		t.eye.Camera, t.eye.Fault = link.Lost, link.Broken
+		t.eye.Text = text
+	}
+}
+
+func (t *tally) camera(h link.Health) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.eye.Camera, t.eye.Fault = h.Camera, h.Fault
+	t.eye.Encoding, t.eye.Width, t.eye.Height = h.Encoding.String(), int(h.Width), int(h.Height)
+	t.eye.Frames, t.eye.Dropped = h.Frames, h.Dropped
+	if h.Fault == link.NoFault {
+		t.eye.Text = ""
+	}
+}
+
+// lastCamera gives the camera's state as it was last spoken of, and takes the new
+// one as spoken of.
+func (t *tally) lastCamera(now link.Camera) link.Camera {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.spoken
+	t.spoken = now
+	return before
+}
+
+func (t *tally) cameraText(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.eye.Text = text
+}
+
+// into copies what was counted into s.
+func (t *tally) into(s *Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Eye, s.Broker = t.eye, t.link
+	s.Counts = Counts{
+		Seen: maps.Clone(t.counts.Seen), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
+		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn), Expired: t.counts.Expired,
+	}
+}
+
+func clone(m map[string]map[string]int) map[string]map[string]int {
+	c := make(map[string]map[string]int, len(m))
+	for k, v := range m {
+		c[k] = maps.Clone(v)
+	}
+	return c
+}

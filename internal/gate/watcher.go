@@ -1,0 +1,170 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"doorbelld/internal/link"
+)
+
+// An Eye is a running seeing half, shut in.
+type Eye interface {
+	// Conn is the link to it.
+	Conn() LinkConn
+	// Protection says in words how it is shut in.
+	Protection() string
+	// Kill ends it, with all that it started.
+	Kill()
+	// Wait waits for its end and says how it came.
+	Wait() error
+}
+
+// LinkConn is the gate's end of the link.
+type LinkConn interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+const (
+	silence     = time.Minute      // an eye that says nothing for so long hangs: it owes its health each second
+	writeTime   = 10 * time.Second // to take what it is told
+	wantEvery   = time.Second      // expiries change what is wanted without anybody's act
+	deviceRetry = time.Second      // to look for a camera that is not there: costs next to nothing
+	firstDelay  = 500 * time.Millisecond
+	lastDelay   = 30 * time.Second
+	goodLife    = 10 * time.Second // an eye that lived so long begins anew with firstDelay
+)
+
+// watcher keeps an eye running.
+type watcher struct {
+	keeper *keeper
+	tally  *tally
+	start  func(context.Context) (Eye, error)
+	setup  link.Setup
+	intake func() *intake // a new one for each eye
+	log    *slog.Logger
+}
+
+func (w *watcher) run(ctx context.Context) error {
+	delay, restarts, told := firstDelay, 0, ""
+	for {
+		began := time.Now()
+		err := w.once(ctx, restarts)
+		if ctx.Err() != nil {
+			return nil
+		}
+		w.tally.eyeEnded(err.Error())
+		restarts++
+		wait := delay
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			wait, delay = deviceRetry, firstDelay
+		case time.Since(began) > goodLife:
+			wait, delay = firstDelay, firstDelay
+		default:
+			delay = min(2*delay, lastDelay)
+		}
+		if told != err.Error() { // once, not at each attempt
+			w.log.Error("the eye is not running; going on, and starting it again", "error", err)
+			told = err.Error()
+		}
+		pause(ctx, wait)
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// once starts one eye and serves it to its end. Its error is never nil.
+func (w *watcher) once(ctx context.Context, restarts int) (err error) {
+	eye, err := w.start(ctx)
+	if err != nil {
+		w.tally.cameraText(err.Error())
+		return err
+	}
+	w.tally.eyeBegan(eye.Protection(), restarts)
+	if restarts == 0 {
+		w.log.Info("the eye is running", "shut_in", eye.Protection())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(ctx, eye.Kill)
+	in := w.intake()
+	var writer sync.WaitGroup
+	defer func() {
+		cancel()
+		stop()
+		eye.Kill()
+		eye.Conn().Close()
+		writer.Wait()
+		if how := eye.Wait(); how != nil && errors.Is(err, io.EOF) {
+			err = how // it ended by itself: say how, not that the link is closed
+		}
+		in.gone(ctx)
+	}()
+
+	if err := eye.Conn().SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return fmt.Errorf("link to the eye: %w", err)
+	}
+	if err := link.WriteSetup(eye.Conn(), w.setup); err != nil {
+		return err
+	}
+	writer.Go(func() {
+		if err := w.tellWants(ctx, eye.Conn()); err != nil && ctx.Err() == nil {
+			w.log.Error("the eye does not listen; it is ended", "error", err)
+			eye.Kill()
+		}
+	})
+	return w.listen(ctx, eye.Conn(), in)
+}
+
+// listen takes in what the eye says until the link ends or the eye breaks the
+// rules.
+func (w *watcher) listen(ctx context.Context, conn LinkConn, in *intake) error {
+	for {
+		if err := conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
+			return fmt.Errorf("link to the eye: %w", err)
+		}
+		m, err := link.ReadFromEye(conn)
+		if err != nil {
+			return fmt.Errorf("the eye: %w", err)
+		}
+		if h, ok := m.(link.Health); ok {
+			w.cameraChanged(h)
+		}
+		if err := in.heard(ctx, m); err != nil {
+			return fmt.Errorf("the eye breaks the rules: %w", err)
+		}
+	}
+}
+
+// tellWants tells the eye what is wanted, at once and whenever it changes.
+func (w *watcher) tellWants(ctx context.Context, conn LinkConn) error {
+	tick := time.NewTicker(wantEvery)
+	defer tick.Stop()
+	var told *link.Want
+	for {
+		if v := w.keeper.wanted(); told == nil || !reflect.DeepEqual(*told, v) {
+			if err := conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+				return fmt.Errorf("link to the eye: %w", err)
+			}
+			if err := link.WriteWant(conn, v); err != nil {
+				return err
+			}
+			told = &v
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-w.keeper.changed:
+		}
+	}
+}
