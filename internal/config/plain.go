@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Plain says what c means, in sentences for a person: what is watched, how much
+// of it is looked at, and where things go. Who will be told is not in a Config.
+func (c *Config) Plain() []string {
+	return []string{
+		c.Camera.plain(),
+		c.plainZones(),
+		fmt.Sprintf("What moves is noticed if it is at least %s %% as high as the picture.", decimal(100*c.Motion.Smallest)),
+		c.Broker.plain(),
+		fmt.Sprintf("Grants, releases and what waits to be sent are kept in %s; the commands reach the daemon through a socket in %s.", c.State, c.Runtime),
+	}
+}
+
+func (c Camera) plain() string {
+	if c.V4L2 != nil {
+		return fmt.Sprintf("The camera at %s is watched%s.", c.V4L2.Device, c.V4L2.plain())
+	}
+	pace, end := "as fast as it goes", "once"
+	if c.Clip.RealTime {
+		pace = "at its own pace"
+	}
+	if c.Clip.Loop {
+		end = "over and over"
+	}
+	return fmt.Sprintf("The video file %s is watched in a camera's place, %s pictures a second, %s, %s.", c.Clip.Path, decimal(c.Clip.FPS), pace, end)
+}
+
+// plain goes on after "is watched".
+func (v V4L2) plain() string {
+	var text string
+	var chosen []string
+	add := func(auto bool, what, value string) {
+		if auto {
+			chosen = append(chosen, what)
+		} else {
+			text += ", " + value
+		}
+	}
+	add(v.Format == Auto, "format", v.Format.String())
+	add(v.Width == 0, "size", fmt.Sprintf("%d×%d", v.Width, v.Height))
+	add(v.FPS == 0, "rate", decimal(v.FPS)+" pictures a second")
+	switch len(chosen) {
+	case 0:
+		return text
+	case 1:
+		return text + "; " + chosen[0] + " is chosen by what it offers"
+	}
+	return text + "; " + series(chosen) + " are chosen by what it offers"
+}
+
+func (c *Config) plainZones() string {
+	if c.Everything {
+		return "All of the picture is looked at."
+	}
+	names := make([]string, len(c.Zones))
+	for i, z := range c.Zones {
+		names[i] = z.Name
+	}
+	noun := "zone " + names[0] + " is"
+	if len(names) > 1 {
+		noun = "zones " + series(names) + " are"
+	}
+	return "Only the " + noun + " looked at; the rest of the picture is blanked before anything looks."
+}
+
+func (b Broker) plain() string {
+	if b.Embedded {
+		port := "port " + strconv.Itoa(int(b.Listen.Port()))
+		if b.Listen.Port() == 0 {
+			port = "any free port"
+		}
+		return fmt.Sprintf("What is granted goes to the embedded broker, which only programs on this machine can reach, at %s, %s.", b.Listen.Addr(), port)
+	}
+	who := "without a user name"
+	if b.Username != "" {
+		who = "as user " + strconv.Quote(b.Username)
+	}
+	if b.PasswordFile != "" {
+		who += " with the password in " + b.PasswordFile
+	}
+	return fmt.Sprintf("What is granted goes to the broker at %s, %s; the way there is not encrypted.", b.Address, who)
+}
+
+// series writes two words or more as a, b and c.
+func series(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// decimal writes f as a person would, to four digits.
+func decimal(f float64) string {
+	return strconv.FormatFloat(f, 'g', 4, 64)
+}

@@ -1,0 +1,286 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Bounds on what the file may ask for.
+const (
+	minFPS, maxFPS           = 1, 60
+	minWidth, maxWidth       = 160, 4096 // pixels; detection looks at 160
+	minHeight, maxHeight     = 90, 4096
+	minSmallest, maxSmallest = 0.02, 0.5
+	maxUsername              = 256 // bytes
+	// The kernel allows a socket's path 107 bytes; this leaves 17 for its name.
+	maxRuntime = 90
+)
+
+var (
+	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
+)
+
+// config reads the topmost section. Each section asks for all of its keys
+// before it looks at any, so that they are known whatever is wrong.
+func (r *reader) config(top *section, around surroundings) *Config {
+	device, camera, zones, motion := top.take("device"), top.take("camera"), top.take("zones"), top.take("motion")
+	broker, state, runtime, log := top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
+	top.close()
+
+	c := &Config{}
+	c.Device = readName(device, "a name for this doorbell, such as front-door")
+	device.required("give this doorbell a name, such as `device: front-door`; it stands in its topics")
+	camera.required("say what is watched, with camera.source")
+	c.Camera = readCamera(camera.section())
+	zones.required("list the zones that may be looked at, or say `zones: everything`")
+	c.Zones, c.Everything = readZones(zones)
+	c.Motion = readMotion(motion.section())
+	c.Broker = readBroker(broker.section())
+	c.State = readFolder(state, around.state())
+	c.Runtime = readFolder(runtime, around.runtime())
+	c.Log = readLog(log.section())
+
+	if len(c.Runtime) > maxRuntime {
+		runtime.fault("is %s, %d bytes long; a socket in it needs a folder of at most %d", quoted(c.Runtime), len(c.Runtime), maxRuntime)
+	}
+	if c.State != "" && c.Runtime != "" && within(c.Runtime, c.State) {
+		state.fault("lies in the runtime folder %s, which is emptied when the machine stops; choose another", c.Runtime)
+	}
+	// Both are hidden from the program that sees.
+	for _, folder := range []string{c.State, c.Runtime} {
+		if seen := c.Camera.path(); seen != "" && folder != "" && within(folder, seen) {
+			camera.fault("watches %s, but %s is a folder that the part which sees the camera must not look into; move one of them", seen, folder)
+		}
+	}
+	return c
+}
+
+// readName reads what a topic or a message can carry as it is.
+func readName(v value, want string) string {
+	name, ok := v.str(want)
+	if ok && !namePattern.MatchString(name) {
+		v.fault("is %s; want 1 to 32 of a-z, 0-9, _ and -, beginning with a letter or digit", quoted(name))
+		return ""
+	}
+	return name
+}
+
+func readCamera(s *section) Camera {
+	source, fps := s.take("source"), s.take("fps")
+	device, format, size := s.take("device"), s.take("format"), s.take("size")
+	clip, pace, loop := s.take("clip"), s.take("pace"), s.take("loop")
+	s.close()
+
+	source.required("say `source: v4l2` for a camera, or `source: clip` for a video file")
+	kind := source.word("", "v4l2", "clip") // while it is not known, all keys are welcome
+	for _, v := range []*value{&device, &format, &size} {
+		*v = v.only(kind != "clip", "goes with `source: v4l2`, but the source is clip; take the line out, or change the source")
+	}
+	for _, v := range []*value{&clip, &pace, &loop} {
+		*v = v.only(kind != "v4l2", "goes with `source: clip`, but the source is v4l2; take the line out, or change the source")
+	}
+
+	camera := &V4L2{Device: readDevice(device), Format: readFormat(format)}
+	camera.Width, camera.Height = readSize(size)
+	if !fps.is("auto") || kind == "clip" { // a clip's rate is ours to choose
+		camera.FPS = fps.number(minFPS, maxFPS, 0)
+	}
+	video := &Clip{Path: clip.file(), FPS: camera.FPS, RealTime: pace.word("real", "real", "fast") == "real", Loop: loop.yes()}
+	if !fps.present() {
+		video.FPS = defaultClipFPS
+	}
+	switch kind {
+	case "v4l2":
+		device.required("say which camera, such as `device: /dev/video0`; `doorbelld devices` lists them")
+		return Camera{V4L2: camera}
+	case "clip":
+		clip.required("say which video file, such as `clip: porch.mp4`")
+		return Camera{Clip: video}
+	}
+	return Camera{}
+}
+
+// path gives what is watched.
+func (c Camera) path() string {
+	switch {
+	case c.V4L2 != nil:
+		return c.V4L2.Device
+	case c.Clip != nil:
+		return c.Clip.Path
+	}
+	return ""
+}
+
+func readDevice(v value) string {
+	path, ok := v.str("the path of a camera")
+	if ok && !filepath.IsAbs(path) {
+		v.fault("is %s; want the whole path of a camera, such as /dev/video0 or one in /dev/v4l/by-id", quoted(path))
+		return ""
+	}
+	if !ok {
+		return ""
+	}
+	return filepath.Clean(path)
+}
+
+func readFormat(v value) Format {
+	switch v.word("auto", "auto", "mjpeg", "yuyv") {
+	case "mjpeg":
+		return MJPEG
+	case "yuyv":
+		return YUYV
+	}
+	return Auto
+}
+
+// readSize gives 0, 0 for auto.
+func readSize(v value) (width, height int) {
+	s, ok := v.str("a size such as 1280x720, or auto")
+	if !ok || s == "auto" {
+		return 0, 0
+	}
+	w, h, _ := strings.Cut(s, "x")
+	width, errW := strconv.Atoi(w)
+	height, errH := strconv.Atoi(h)
+	switch {
+	case errW != nil || errH != nil:
+		v.fault("is %s; want WIDTHxHEIGHT in pixels, such as 1280x720, or auto", quoted(s))
+	case width < minWidth || width > maxWidth || height < minHeight || height > maxHeight:
+		v.fault("is %s; want from %dx%d to %dx%d", quoted(s), minWidth, minHeight, maxWidth, maxHeight)
+	}
+	return width, height
+}
+
+func readMotion(s *section) Motion {
+	smallest := s.take("smallest")
+	s.close()
+	return Motion{Smallest: smallest.number(minSmallest, maxSmallest, defaultSmallest)}
+}
+
+func readBroker(s *section) Broker {
+	where, listen := s.take("url"), s.take("listen")
+	username, password := s.take("username"), s.take("password_file")
+	s.close()
+
+	const embedded = "embedded"
+	address, ok := embedded, true
+	if where.present() {
+		address, ok = readURL(where)
+	}
+	if ok {
+		listen = listen.only(address == embedded, "goes with `url: embedded`, but the broker is one of yours; take the line out, or change the url")
+		const why = "goes with a broker of yours, but the url is embedded; take the line out, or say `url: mqtt://HOST`"
+		username, password = username.only(address != embedded, why), password.only(address != embedded, why)
+	}
+	b := Broker{Username: readUsername(username), PasswordFile: password.file()}
+	if password.present() && !username.present() {
+		password.fault("needs a broker.username beside it")
+	}
+	if address == embedded {
+		b.Embedded, b.Listen = true, readListen(listen)
+	} else {
+		b.Address = address
+		readListen(listen)
+	}
+	return b
+}
+
+// readURL gives host:port, or "embedded". No fault quotes the URL: people put
+// passwords into them.
+func readURL(v value) (address string, ok bool) {
+	const want = "embedded, or mqtt://HOST or mqtt://HOST:PORT"
+	s, ok := v.str(want)
+	if !ok || s == "embedded" {
+		return s, ok
+	}
+	if strings.Contains(s, "@") {
+		v.fault("holds a user name or a password; say broker.username, and put the password alone into a file that broker.password_file names")
+		return "", false
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme == "" || u.Opaque != "":
+		v.fault("is not understood; want %s", want)
+		return "", false
+	case u.Scheme != "mqtt":
+		v.fault("begins with %s://, which is not supported; want %s", u.Scheme, want)
+		return "", false
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		v.fault("goes on after the host and port; want %s", want)
+		return "", false
+	case !isHost(u.Hostname()):
+		v.fault("does not name a host; want %s", want)
+		return "", false
+	}
+	port := defaultPort
+	if p := u.Port(); p != "" {
+		port, err = strconv.Atoi(p)
+	}
+	if err != nil || port < 1 || port > 65535 {
+		v.fault("has a port that is not in 1 to 65535; most brokers use 1883")
+		return "", false
+	}
+	return joinHostPort(u.Hostname(), port), true
+}
+
+// isHost accepts names of hosts and IP addresses.
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	return len(s) <= 253 && hostPattern.MatchString(s)
+}
+
+func joinHostPort(host string, port int) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.Itoa(port)
+}
+
+func readListen(v value) netip.AddrPort {
+	const want = "a loopback address and a port, such as 127.0.0.1:1883"
+	s := defaultListen
+	if v.present() {
+		var ok bool
+		if s, ok = v.str(want); !ok {
+			return netip.AddrPort{}
+		}
+	}
+	a, err := netip.ParseAddrPort(s)
+	switch {
+	case err != nil:
+		v.fault("is %s; want %s", quoted(s), want)
+	case !a.Addr().IsLoopback() || a.Addr().Is4In6():
+		v.fault("is %s, which other machines can reach; the embedded broker is for this machine only: want %s", quoted(s), want)
+	}
+	return a
+}
+
+func readUsername(v value) string {
+	s, ok := v.str("a user name")
+	if ok && len(s) > maxUsername {
+		v.fault("is longer than %d bytes", maxUsername)
+	}
+	return s
+}
+
+func readLog(s *section) Log {
+	level := s.take("level")
+	s.close()
+	switch level.word(defaultLevel, "debug", "info", "warn", "error") {
+	case "debug":
+		return Log{slog.LevelDebug}
+	case "warn":
+		return Log{slog.LevelWarn}
+	case "error":
+		return Log{slog.LevelError}
+	}
+	return Log{slog.LevelInfo}
+}
