@@ -24,6 +24,7 @@ import (
 	"doorbelld/internal/capture/pipe"
 	"doorbelld/internal/capture/v4l2"
 	"doorbelld/internal/detect"
+	"doorbelld/internal/detect/opencv"
 	"doorbelld/internal/event"
 	"doorbelld/internal/link"
 )
@@ -54,7 +55,7 @@ func Run(ctx context.Context, conn io.ReadWriter) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e := &eye{setup: setup, watcher: watcher, report: report{to: conn, health: link.Health{Camera: link.Opening}}}
+	e := &eye{setup: setup, watcher: watcher, luma: opencv.NewDecoder(), report: report{to: conn, health: link.Health{Camera: link.Opening}}}
 	go e.listen(conn, cancel) // ends with the link, which Run's caller closes
 
 	var ticker sync.WaitGroup
@@ -74,7 +75,7 @@ var errGone = errors.New("the gate ended the link")
 type eye struct {
 	setup   link.Setup
 	watcher *detect.Watcher
-	luma    lumaDecoder
+	luma    *opencv.Decoder
 	report  report
 	source  capture.Source // the open one, for its count of dropped frames
 	dropped uint64         // by the sources before it
@@ -121,12 +122,12 @@ func (e *eye) wants(c event.Category) bool {
 
 // watch looks at the camera until it ends, or ctx does.
 func (e *eye) watch(ctx context.Context) error {
-	defer e.luma.Close()
 	err := capture.Supervise(ctx, e.open, e.frame, e.state)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
+		e.state(capture.State{Err: err})
 		return err
 	}
 	// A clip is over: what still lives in it ends, and there is nothing more to
@@ -160,6 +161,11 @@ func (e *eye) open(ctx context.Context) (capture.Source, error) {
 	if err != nil {
 		e.source = nil
 	}
+	if s.Source == link.V4L2 && errors.Is(err, capture.ErrAbsent) {
+		// Our root holds the node that was there when we began. A camera that
+		// comes back has another, which only a new eye is given.
+		err = fmt.Errorf("%w: %w", capture.ErrSpent, err)
+	}
 	return e.source, err
 }
 
@@ -167,7 +173,7 @@ var formats = map[link.Encoding]capture.Format{link.MJPEG: capture.MJPEG, link.Y
 
 // frame looks at one frame, if anybody wants to know.
 func (e *eye) frame(f capture.Frame) error {
-	e.report.frame(f, e.dropped+e.source.Dropped()+e.damaged)
+	e.report.frame(e.dropped + e.source.Dropped() + e.damaged)
 	if !e.wants(event.Motion) {
 		return e.finish()
 	}
@@ -206,7 +212,7 @@ func (e *eye) tell(all []detect.Sighting, seen time.Duration) error {
 // a link that does not take it ends the eye at the next frame or tick.
 func (e *eye) state(s capture.State) {
 	if s.Err == nil {
-		_ = e.report.camera(link.Live, link.NoFault)
+		_ = e.report.live(s)
 		return
 	}
 	_ = e.finish()

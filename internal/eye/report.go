@@ -29,22 +29,26 @@ func (r *report) sighting(s link.Sighting) error {
 }
 
 // frame counts a frame; it is told with the next health.
-func (r *report) frame(f capture.Frame, dropped uint64) {
+func (r *report) frame(dropped uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Frames++
+	r.health.Dropped = dropped
+}
+
+// live tells at once that frames come, and of what kind.
+func (r *report) live(s capture.State) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := &r.health
-	h.Frames++
-	h.Dropped = dropped
-	h.Width, h.Height = uint16(min(f.Width, math.MaxUint16)), uint16(min(f.Height, math.MaxUint16))
-	switch f.Format {
-	case capture.MJPEG:
-		h.Encoding = link.MJPEG
-	case capture.YUYV:
-		h.Encoding = link.YUYV
-	}
+	h.Camera, h.Fault, h.Encoding = link.Live, link.NoFault, encodings[s.Format]
+	h.Width, h.Height = uint16(min(s.Width, math.MaxUint16)), uint16(min(s.Height, math.MaxUint16))
+	return r.tell()
 }
 
-// camera tells at once that the camera's state changed.
+var encodings = map[capture.Format]link.Encoding{capture.MJPEG: link.MJPEG, capture.YUYV: link.YUYV}
+
+// camera tells at once that no frames come, and why.
 func (r *report) camera(c link.Camera, f link.Fault) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

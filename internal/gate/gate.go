@@ -21,11 +21,16 @@ type Options struct {
 	Device  string                                 // the name in topics
 	Setup   link.Setup                             // what the eye is told of the configuration
 	Ledger  *ledger.Ledger                         // open; the caller closes it after Run
-	Clock   *clock.Clock                           // what the wall clock is worth
+	Clock   Clock                                  // what the wall clock is worth
 	Eye     func(context.Context) (Eye, error)     // starts an eye, shut in; fs.ErrNotExist: there is no camera
 	Connect func(context.Context) (Session, error) // makes a new connection to the broker
-	Mono    func() time.Duration                   // CLOCK_MONOTONIC, as the eye reads it
 	Log     *slog.Logger
+}
+
+// A Clock judges what the wall clock is worth: confirmed is the boot during which
+// the owner vouched for it, high the latest time on record.
+type Clock interface {
+	Judge(confirmed string, high time.Time) clock.Verdict
 }
 
 // A Gate is the talking half. Its methods are the owner's acts and questions;
@@ -62,7 +67,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	}
 	w := &watcher{
 		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, log: o.Log,
-		intake: func() *intake { return newIntake(g.keeper, g.tally, zones, wake, o.Mono, o.Log) },
+		intake: func() *intake { return newIntake(g.keeper, g.tally, zones, wake, o.Log) },
 	}
 	s := &sender{
 		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, log: o.Log,

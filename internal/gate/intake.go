@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"doorbelld/internal/clock"
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
 	"doorbelld/internal/link"
@@ -30,7 +31,6 @@ type intake struct {
 	zones  []string // names by index; none: everything
 	log    *slog.Logger
 	wake   func() // the outbox has something
-	mono   func() time.Duration
 
 	live  map[uint32]event.Event // by track: its last moment
 	last  uint32                 // the highest track so far
@@ -38,14 +38,14 @@ type intake struct {
 	asked time.Duration          // when quota was last filled up
 }
 
-func newIntake(k *keeper, t *tally, zones []string, wake func(), mono func() time.Duration, log *slog.Logger) *intake {
-	return &intake{keeper: k, tally: t, zones: zones, wake: wake, mono: mono, log: log, live: map[uint32]event.Event{}, quota: burst, asked: mono()}
+func newIntake(k *keeper, t *tally, zones []string, wake func(), log *slog.Logger) *intake {
+	return &intake{keeper: k, tally: t, zones: zones, wake: wake, log: log, live: map[uint32]event.Event{}, quota: burst, asked: clock.Monotonic()}
 }
 
 // heard takes one message of the eye. An error means that the eye broke the
 // rules and is to be ended.
 func (in *intake) heard(ctx context.Context, m link.FromEye) error {
-	now := in.mono()
+	now := clock.Monotonic()
 	in.quota = min(burst, in.quota+perSecond*(now-in.asked).Seconds())
 	in.asked = now
 	if in.quota--; in.quota < 0 {

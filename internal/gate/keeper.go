@@ -21,7 +21,7 @@ const highestMade = event.Details
 // keeper holds the owner's policy and everything that has to be asked of it.
 type keeper struct {
 	ledger *ledger.Ledger
-	clock  *clock.Clock
+	clock  Clock
 
 	acts sync.Mutex // one act at a time: from the policy to the ledger and back
 
@@ -42,7 +42,7 @@ type onItsWay struct {
 
 // newKeeper rebuilds the policy from the ledger, which must not be in use by
 // anybody else.
-func newKeeper(ctx context.Context, l *ledger.Ledger, c *clock.Clock) (*keeper, error) {
+func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock) (*keeper, error) {
 	k := &keeper{ledger: l, clock: c, changed: make(chan struct{}, 1)}
 	for leaf, err := range l.Leaves(ctx, 0, ledger.KindRecipient, ledger.KindRecipientRemoved, ledger.KindGrant, ledger.KindRevoke,
 		ledger.KindPause, ledger.KindResume, ledger.KindClock) {
@@ -84,7 +84,7 @@ func (k *keeper) widen(ctx context.Context, c consent.Change) error {
 	if err != nil {
 		return refused(err)
 	}
-	if err := k.record(ctx, m.Now, c); err != nil {
+	if err := k.record(ctx, stamp(m), c); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -116,7 +116,16 @@ func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(cons
 	if cut != nil {
 		cut()
 	}
-	return k.record(ctx, m.Now, c)
+	return k.record(ctx, stamp(m), c)
+}
+
+// stamp gives the time to record: none if the clock is not trusted, so that a
+// wild clock cannot move the ledger's high-water mark.
+func stamp(m consent.Moment) time.Time {
+	if !m.ClockTrusted {
+		return time.Time{}
+	}
+	return m.Now
 }
 
 func (k *keeper) record(ctx context.Context, at time.Time, c consent.Change) error {
@@ -242,7 +251,7 @@ func (k *keeper) settle(ctx context.Context, index int64, result string, reason 
 	if err != nil {
 		return err
 	}
-	if err := k.ledger.Settle(context.WithoutCancel(ctx), k.now(), index, body); err != nil {
+	if err := k.ledger.Settle(context.WithoutCancel(ctx), k.stamp(), index, body); err != nil {
 		return k.broken(err)
 	}
 	return nil
@@ -272,6 +281,13 @@ func (k *keeper) time() (now time.Time, trusted bool) {
 	defer k.mu.Unlock()
 	m, _ := k.moment()
 	return m.Now, m.ClockTrusted
+}
+
+func (k *keeper) stamp() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, _ := k.moment()
+	return stamp(m)
 }
 
 func (k *keeper) now() time.Time {

@@ -143,15 +143,14 @@ func (t *tally) eyeBegan(protection string, restarts int) {
 	t.eye = EyeStatus{Running: true, Protection: protection, Restarts: restarts, Camera: link.Opening}
 }
 
-// eyeEnded notes that no eye runs. What the camera lacked stays to be read, or
-// text says why there is no eye.
-func (t *tally) eyeEnded(text string) {
+// eyeEnded notes that no eye runs. What its camera lacked stays to be read; an
+// eye that ended for another reason leaves that instead.
+func (t *tally) eyeEnded(f link.Fault, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.eye.Running = false
-	if t.eye.Camera != link.Lost {
-		t.eye.Camera, t.eye.Fault = link.Lost, link.Broken
-		t.eye.Text = text
+	if t.eye.Camera != link.Lost || f != link.Broken {
+		t.eye.Camera, t.eye.Fault, t.eye.Text = link.Lost, f, text
 	}
 }
 

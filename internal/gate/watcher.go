@@ -29,9 +29,14 @@ type Eye interface {
 // LinkConn is the gate's end of the link.
 type LinkConn interface {
 	io.ReadWriteCloser
+	SetDeadline(time.Time) error
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
+
+// ErrNoEye is wrapped by errors of starting an eye that waiting does not mend:
+// they end Run.
+var ErrNoEye = errors.New("no eye can be started")
 
 const (
 	silence     = time.Minute      // an eye that says nothing for so long hangs: it owes its health each second
@@ -61,7 +66,10 @@ func (w *watcher) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		w.tally.eyeEnded(err.Error())
+		if errors.Is(err, ErrNoEye) {
+			return err
+		}
+		w.tally.eyeEnded(w.startFault(err))
 		restarts++
 		wait := delay
 		switch {
@@ -83,11 +91,21 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
+// startFault gives the camera's fault behind an eye's end, and words for it.
+func (w *watcher) startFault(err error) (link.Fault, string) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return link.Absent, CameraText(w.setup, link.Absent)
+	case errors.Is(err, fs.ErrPermission):
+		return link.Forbidden, err.Error()
+	}
+	return link.Broken, err.Error()
+}
+
 // once starts one eye and serves it to its end. Its error is never nil.
 func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 	eye, err := w.start(ctx)
 	if err != nil {
-		w.tally.cameraText(err.Error())
 		return err
 	}
 	w.tally.eyeBegan(eye.Protection(), restarts)

@@ -58,8 +58,7 @@ func TestRender(t *testing.T) {
 		"update": {dog(event.Update), event.Details, true, []string{
 			`doorbelld/front/to/home/animal {"event_type":"animal","id":"ab00000000000001","phase":"update","at":"2026-06-01T12:34:56.789Z","since":"2026-06-01T12:34:54.789Z","label":"dog","zone":"path","score":0.877,"box":[0.1,0.2,0.123,0.4]}`}},
 		"end, another goes on": {dog(event.End), event.Details, true, []string{
-			`doorbelld/front/to/home/animal {"event_type":"animal","id":"ab00000000000001","phase":"end","at":"2026-06-01T12:34:56.789Z","since":"2026-06-01T12:34:54.789Z","label":"dog","zone":"path","score":0.877,"box":[0.1,0.2,0.123,0.4]}`,
-			`doorbelld/front/to/home/animal/state ON`}},
+			`doorbelld/front/to/home/animal {"event_type":"animal","id":"ab00000000000001","phase":"end","at":"2026-06-01T12:34:56.789Z","since":"2026-06-01T12:34:54.789Z","label":"dog","zone":"path","score":0.877,"box":[0.1,0.2,0.123,0.4]}`}},
 		"end of the last": {dog(event.End), event.Details, false, []string{
 			`doorbelld/front/to/home/animal {"event_type":"animal","id":"ab00000000000001","phase":"end","at":"2026-06-01T12:34:56.789Z","since":"2026-06-01T12:34:54.789Z","label":"dog","zone":"path","score":0.877,"box":[0.1,0.2,0.123,0.4]}`,
 			`doorbelld/front/to/home/animal/state OFF`}},

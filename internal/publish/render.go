@@ -36,9 +36,9 @@ const (
 )
 
 // Render gives the messages that r allows, in the order in which they are to be
-// sent: what happened and, from Details upwards, the state that a sensor shows.
-// stillOn tells whether anything of r's category goes on at the door, as far as
-// r's recipient was told, once r is; an update leaves the state alone.
+// sent: what happened and, from Details upwards, the state that a sensor shows, at
+// each start and at the last end. stillOn tells whether anything of r's category
+// goes on at the door once r is told, as far as r's recipient knows.
 func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	if !r.Valid() {
 		return nil, ErrNoRelease
@@ -61,12 +61,13 @@ func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	}
 	topic := RecipientTree(device, r.Recipient()) + e.Category.String()
 	all := []Message{{topic: topic, payload: payload, qos: 1}}
-	if r.Level() >= event.Details && e.Phase != event.Update {
-		word := off
-		if stillOn {
-			word = on
+	if r.Level() >= event.Details {
+		switch {
+		case e.Phase == event.Start:
+			all = append(all, Message{topic: topic + "/state", payload: []byte(on), qos: 1})
+		case e.Phase == event.End && !stillOn:
+			all = append(all, Message{topic: topic + "/state", payload: []byte(off), qos: 1})
 		}
-		all = append(all, Message{topic: topic + "/state", payload: []byte(word), qos: 1})
 	}
 	return all, nil
 }

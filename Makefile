@@ -1,0 +1,41 @@
+# make help says what there is. Everything is in scripts/; this only names it.
+
+# Go may be where its own installer puts it; mosquitto and kmod are in sbin.
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+# A camera for make run, such as /dev/video0; without one, a clip is the camera.
+CAMERA :=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test mutants build fmt clean
+
+help:
+	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
+	@echo 'make run CAMERA=/dev/video0    the same with a camera'
+	@echo 'make test                      install what the tests need and run everything'
+	@echo 'make build                     build/doorbelld and build/doorbelld-eye, nothing installed'
+	@echo 'make mutants                   take out what keeps each promise; its test must fail'
+	@echo 'make fmt                       format the Go code'
+	@echo 'make clean                     remove build/ (what was fetched stays in ~/.cache/doorbelld)'
+
+run:
+	@scripts/run.sh $(if $(CAMERA),-camera '$(CAMERA)')
+
+test:
+	@scripts/install.sh test
+	@scripts/clip.sh
+	@go run ./scripts/check
+
+mutants:
+	@go run ./scripts/mutants
+
+build:
+	@mkdir -p build
+	@CGO_ENABLED=0 go build -o build/doorbelld ./cmd/doorbelld
+	@go build -o build/doorbelld-eye ./cmd/doorbelld-eye
+
+fmt:
+	@gofmt -w .
+
+clean:
+	@rm -rf build

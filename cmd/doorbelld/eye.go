@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"doorbelld/internal/config"
+	"doorbelld/internal/gate"
+	"doorbelld/internal/link"
+	"doorbelld/internal/sandbox"
+)
+
+// eyeFlags is what `run` and `check` can be told about the eye.
+type eyeFlags struct {
+	program string // "" looks beside our own
+	mayTalk bool
+}
+
+// mayTalkFlag is named after what is lost by it.
+const mayTalkFlag = "eye-may-open-sockets"
+
+// find gives the path of the seeing program.
+func (f eyeFlags) find() (string, error) {
+	path := f.program
+	if path == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return "", fmt.Errorf("where doorbelld-eye is: %w", err)
+		}
+		path = filepath.Join(filepath.Dir(own), "doorbelld-eye")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("where doorbelld-eye is: %w", err)
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no seeing program at %s: build it with `make build`, or say where it is with --eye", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("the seeing program: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return "", fmt.Errorf("the seeing program %s cannot be executed", path)
+	}
+	return path, nil
+}
+
+// starter gives what starts an eye for this configuration, shut in. What the eye
+// prints goes to out.
+func (f eyeFlags) starter(c *config.Config, program string, out io.Writer) func(context.Context) (gate.Eye, error) {
+	o := sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Stderr: out, Unfiltered: f.mayTalk}
+	if c.Camera.V4L2 != nil {
+		o.Device = c.Camera.V4L2.Device
+	} else {
+		o.Files = []string{c.Camera.Clip.Path}
+	}
+	return func(ctx context.Context) (gate.Eye, error) {
+		child, err := sandbox.Start(ctx, o)
+		switch {
+		case errors.Is(err, sandbox.ErrNoFilter):
+			return nil, fmt.Errorf("%w: %w; --%s would run it all the same, and then it could", gate.ErrNoEye, err, mayTalkFlag)
+		case err != nil:
+			return nil, err
+		}
+		return shutIn{child}, nil
+	}
+}
+
+// shutIn is a sandboxed child as the gate knows an eye.
+type shutIn struct{ *sandbox.Child }
+
+func (s shutIn) Conn() gate.LinkConn { return s.Child.Conn() }
+func (s shutIn) Protection() string  { return s.Child.Protection().String() }
+
+// setup gives what the eye is told of the configuration.
+func setup(c *config.Config) link.Setup {
+	s := link.Setup{Everything: c.Everything, Zones: c.Zones, Smallest: c.Motion.Smallest}
+	if v := c.Camera.V4L2; v != nil {
+		s.Source, s.Path = link.V4L2, v.Device
+		s.Encoding, s.Width, s.Height, s.FPS = encodings[v.Format], v.Width, v.Height, v.FPS
+		return s
+	}
+	clip := c.Camera.Clip
+	s.Source, s.Path, s.FPS, s.RealTime, s.Loop = link.ClipFile, clip.Path, clip.FPS, clip.RealTime, clip.Loop
+	return s
+}
+
+var encodings = map[config.Format]link.Encoding{config.MJPEG: link.MJPEG, config.YUYV: link.YUYV}

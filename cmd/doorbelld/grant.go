@@ -1,0 +1,185 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/gate"
+
+	"github.com/spf13/cobra"
+)
+
+func newGrant(g *globals) *cobra.Command {
+	c := group(&cobra.Command{Use: "grant", Short: "Say what may be told to whom, and take it back"})
+	c.AddCommand(newGrantAdd(g), newGrantList(g), newGrantRevoke(g))
+	return c
+}
+
+// wish is what was asked for in words.
+type wish struct {
+	recipient, category, level string
+	purpose, until             string
+	zones                      []string
+}
+
+func newGrantAdd(g *globals) *cobra.Command {
+	var w wish
+	c := &cobra.Command{
+		Use:   "add RECIPIENT CATEGORY LEVEL --for PURPOSE --zone ZONE --until WHEN",
+		Short: "Grant a recipient to be told of one category, until a date",
+		Long: `Grants a recipient to be told of one category, until a date.
+
+CATEGORY  ` + choices(event.Categories()) + `
+LEVEL     notice: that something was there, to the minute
+          details: kind, place, size and exact times, from start to end
+          crop, frame, clip: and pictures
+PURPOSE   ` + choices(consent.Purposes()) + `
+ZONE      a zone of the configuration, or everything if that says so; may be
+          given several times; a ring has none
+WHEN      ` + untilForms,
+		Example: "  doorbelld grant add home motion details --for home_automation --zone path --until 2026-12-31\n" +
+			"  doorbelld grant add home ring notice --for owner_alert --until 30d",
+		Args: takes("RECIPIENT", "CATEGORY", "LEVEL"),
+		RunE: func(c *cobra.Command, args []string) error {
+			w.recipient, w.category, w.level = args[0], args[1], args[2]
+			draft, err := w.draft(time.Now())
+			if err != nil {
+				return err
+			}
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			made, err := client.AddGrant(c.Context(), draft)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s\nTake it back with `doorbelld grant revoke %[1]s`.\n", made.ID, sentence(made))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&w.purpose, "for", "", "the `PURPOSE`: "+choices(consent.Purposes()))
+	c.Flags().StringArrayVar(&w.zones, "zone", nil, "a `ZONE` in which it may be told")
+	c.Flags().StringVar(&w.until, "until", "", "`WHEN` it ends")
+	return c
+}
+
+// draft reads the words, of which each is needed. now has the local time zone.
+func (w wish) draft(now time.Time) (gate.Draft, error) {
+	d := gate.Draft{Recipient: w.recipient, Zones: w.zones}
+	if err := consent.CheckName(w.recipient); err != nil {
+		return d, usage("%w", err)
+	}
+	var err error
+	if d.Category, err = word[event.Category](w.category); err != nil {
+		return d, err
+	}
+	if d.Level, err = word[event.Level](w.level); err != nil {
+		return d, err
+	}
+	if w.purpose == "" {
+		return d, usage("say what for with --for: one of %s", choices(consent.Purposes()))
+	}
+	if d.Purpose, err = word[consent.Purpose](w.purpose); err != nil {
+		return d, err
+	}
+	if len(w.zones) == 0 && d.Category != event.Ring {
+		return d, usage("say where with --zone: a zone of the configuration, or everything if that says so")
+	}
+	d.Until, err = parseUntil(w.until, now)
+	return d, err
+}
+
+// sentence says what a grant allows.
+func sentence(g consent.Grant) string {
+	of := "of " + g.Category.String()
+	if g.Category == event.Ring {
+		of = "of the bell"
+	}
+	switch {
+	case g.Category == event.Ring:
+	case slices.Equal(g.Zones, []string{event.Everything}):
+		of += " anywhere in the picture"
+	case len(g.Zones) == 1:
+		of += " in the zone " + g.Zones[0]
+	case len(g.Zones) > 1:
+		last := len(g.Zones) - 1
+		of += " in the zones " + strings.Join(g.Zones[:last], ", ") + " and " + g.Zones[last]
+	}
+	with := map[event.Level]string{
+		event.Notice:  "to the minute",
+		event.Details: "with time, place and size",
+		event.Crop:    "with a picture of an animal alone",
+		event.Frame:   "with a picture, people made unrecognisable",
+		event.Clip:    "with a clip",
+	}[g.Level]
+	return fmt.Sprintf("%s is told %s, %s, for %s, until %s.", g.Recipient, of, with, strings.ReplaceAll(g.Purpose.String(), "_", " "), minute(g.Until))
+}
+
+func newGrantList(g *globals) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List all grants ever given, and how each stands",
+		Long: `Lists all grants ever given, and how each stands: active, revoked or expired.
+--json gives an array of {"id", "recipient", "category", "level", "purpose",
+"zones", "from", "until", "state"}, the times in RFC 3339.`,
+		Args: takes(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			all, err := client.Grants(c.Context())
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return writeJSON(c.OutOrStdout(), all)
+			case len(all) == 0:
+				fmt.Fprintln(c.OutOrStdout(), "Nothing was ever granted: nobody is told anything.")
+				return nil
+			}
+			rows := [][]string{{"ID", "STATE", "RECIPIENT", "CATEGORY", "LEVEL", "PURPOSE", "ZONES", "UNTIL"}}
+			for _, x := range all {
+				zones := strings.Join(x.Zones, ",")
+				if zones == "" {
+					zones = "-"
+				}
+				rows = append(rows, []string{
+					x.ID.String(), x.State.String(), x.Recipient, x.Category.String(), x.Level.String(), x.Purpose.String(), zones, minute(x.Until),
+				})
+			}
+			return table(c.OutOrStdout(), rows...)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+func newGrantRevoke(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Take a grant back; once it returns nothing more is sent under it",
+		Args:  takes("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := word[consent.GrantID](args[0])
+			if err != nil {
+				return err
+			}
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			if err := client.Revoke(c.Context(), id); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s is revoked: nothing more is sent under it.\n", id)
+			return nil
+		},
+	}
+}

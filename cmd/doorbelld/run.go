@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"doorbelld/internal/clock"
+	"doorbelld/internal/config"
+	"doorbelld/internal/consent"
+	"doorbelld/internal/console"
+	"doorbelld/internal/gate"
+	"doorbelld/internal/ledger"
+	"doorbelld/internal/publish/broker"
+	"doorbelld/internal/publish/mqtt"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// daemonUser is our own account at the embedded broker. No recipient can have
+// this name.
+const daemonUser = "Doorbelld"
+
+func newRun(g *globals) *cobra.Command {
+	var eye eyeFlags
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Watch the camera, and tell what was granted, until stopped",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := g.load()
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return run(ctx, cfg, eye, c.ErrOrStderr())
+		},
+	}
+	eye.register(c)
+	return c
+}
+
+func (f *eyeFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.program, "eye", "", "the seeing program (default: doorbelld-eye beside this one)")
+	c.Flags().BoolVar(&f.mayTalk, mayTalkFlag, false, "start the eye even if its system calls cannot be filtered: it could then send pictures anywhere")
+}
+
+// run is the daemon. It returns nil when ctx is done.
+func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (err error) {
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: cfg.Log.Level}))
+	program, err := eye.find()
+	if err != nil {
+		return err
+	}
+	store, err := ledger.Open(ctx, cfg.State)
+	if err != nil {
+		return stateError(err)
+	}
+	defer func() {
+		if cerr := store.Close(); cerr != nil && err == nil {
+			err = cerr
+		}
+	}()
+
+	accounts := broker.Accounts{Dir: filepath.Join(cfg.State, "broker")}
+	var d daemon
+	session := mqtt.Options{Broker: "mqtt://" + cfg.Broker.Address, ClientID: "doorbelld-" + cfg.Device, Username: cfg.Broker.Username, Device: cfg.Device, Log: log}
+	if cfg.Broker.PasswordFile != "" {
+		session.Password = cfg.Broker.Password
+	}
+	if cfg.Broker.Embedded {
+		secret := rand.Text()
+		b, err := broker.Start(broker.Options{
+			Listen: cfg.Broker.Listen.String(), Device: cfg.Device, DaemonUser: daemonUser, DaemonPassword: secret, Log: log,
+			Password: func(name string) (string, bool) { return d.password(accounts, name, log) },
+		})
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return exitError{exitInUse, err}
+		}
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		session.Broker, session.Username = "mqtt://"+b.Addr(), daemonUser
+		session.Password = func() (string, error) { return secret, nil }
+		log.Info("embedded broker", "address", b.Addr())
+	}
+	session.Paused = func(minutes int) {
+		if err := d.gate.PauseByMessage(context.WithoutCancel(ctx), minutes); err != nil {
+			log.Error("a pause that the broker asked for is not recorded; nothing is sent all the same", "error", err)
+		}
+	}
+
+	d.gate, err = gate.New(ctx, gate.Options{
+		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
+		Eye:     eye.starter(cfg, program, eyeWords{log}),
+		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
+		Log:     log,
+	})
+	if err != nil {
+		return err
+	}
+	d.sayHello(cfg, log)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.gate.Run(ctx) })
+	group.Go(func() error {
+		o := owner{d.gate, nil}
+		if cfg.Broker.Embedded {
+			o.accounts = &accounts
+		}
+		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: o, Log: log})
+	})
+	if err := group.Wait(); err != nil {
+		if errors.Is(err, console.ErrInUse) {
+			return exitError{exitInUse, err}
+		}
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// daemon holds the gate for those who are made before it is.
+type daemon struct{ gate *gate.Gate }
+
+// password gives the secret with which a recipient proves itself to the embedded
+// broker.
+func (d *daemon) password(a broker.Accounts, name string, log *slog.Logger) (string, bool) {
+	if d.gate == nil {
+		return "", false
+	}
+	policy, _ := d.gate.Policy()
+	for _, r := range policy.Recipients() {
+		if r.Name != name {
+			continue
+		}
+		secret, err := a.Secret(name)
+		if err != nil {
+			log.Error("a recipient cannot log in", "error", err)
+			return "", false
+		}
+		return secret, true
+	}
+	return "", false
+}
+
+// sayHello says once what the daemon was told to do, and what stands in the way
+// of telling anybody anything.
+func (d *daemon) sayHello(cfg *config.Config, log *slog.Logger) {
+	for _, line := range cfg.Plain() {
+		log.Info(line)
+	}
+	policy, m := d.gate.Policy()
+	for _, line := range policy.Plain(m) {
+		log.Info(line)
+	}
+}
+
+// owner is the gate as the console knows it. With the embedded broker a
+// recipient has an account there, as long as it is a recipient.
+type owner struct {
+	*gate.Gate
+	accounts *broker.Accounts
+}
+
+// AddRecipient makes a party known, with an account of its own.
+func (o owner) AddRecipient(ctx context.Context, r consent.Recipient) error {
+	if err := o.Gate.AddRecipient(ctx, r); err != nil || o.accounts == nil {
+		return err
+	}
+	_, err := o.accounts.Secret(r.Name)
+	return err
+}
+
+// RemoveRecipient forgets a party and its account. What it was granted is taken
+// back first.
+func (o owner) RemoveRecipient(ctx context.Context, name string) error {
+	if err := o.Gate.RemoveRecipient(ctx, name); err != nil || o.accounts == nil {
+		return err
+	}
+	return o.accounts.Forget(name)
+}
+
+// stateError gives the exit code of a state folder that cannot be had.
+func stateError(err error) error {
+	if errors.Is(err, ledger.ErrInUse) {
+		return exitError{exitInUse, err}
+	}
+	return err
+}
+
+// eyeWords logs what the eye prints, which is little: why it could not go on.
+type eyeWords struct{ log *slog.Logger }
+
+func (w eyeWords) Write(line []byte) (int, error) {
+	w.log.Warn("the eye says", "line", fmt.Sprintf("%.*s", len(line)-1, line))
+	return len(line), nil
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"doorbelld/internal/config"
+	"doorbelld/internal/consent"
+	"doorbelld/internal/console"
+	"doorbelld/internal/event"
+	"doorbelld/internal/gate"
+	"doorbelld/internal/link"
+)
+
+func TestExitCodes(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want int
+	}{
+		"done":                {nil, 0},
+		"anything else":       {errors.New("x"), 1},
+		"a fault of the gate": {&console.Error{Kind: console.Fault}, 1},
+		"usage":               {usage("x"), 2},
+		"config":              {fmt.Errorf("load: %w", config.Faults{{}}), 2},
+		"not understood":      {&console.Error{Kind: console.Invalid}, 2},
+		"not running":         {fmt.Errorf("x: %w", console.ErrNotRunning), 3},
+		"refused":             {&console.Error{Kind: console.Refused}, 4},
+		"socket in use":       {fmt.Errorf("x: %w", console.ErrInUse), 5},
+		"port in use":         {exitError{exitInUse, syscall.EADDRINUSE}, 5},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+		if c.want > 0 && !strings.Contains(exitHelp, fmt.Sprintf("\n  %d  ", c.want)) {
+			t.Errorf("%s: code %d is not in the help", name, c.want)
+		}
+	}
+}
+
+func TestSentence(t *testing.T) {
+	until := time.Date(2026, 12, 31, 23, 59, 59, 0, time.Local)
+	for want, g := range map[string]consent.Grant{
+		"home is told of motion in the zone path, with time, place and size, for home automation, until 31 December 2026 23:59.": {
+			Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: consent.HomeAutomation, Zones: []string{"path"},
+		},
+		"me is told of the bell, to the minute, for owner alert, until 31 December 2026 23:59.": {
+			Recipient: "me", Category: event.Ring, Level: event.Notice, Purpose: consent.OwnerAlert,
+		},
+		"bob is told of animal in the zones a, b and c, with a picture of an animal alone, for lost pet, until 31 December 2026 23:59.": {
+			Recipient: "bob", Category: event.Animal, Level: event.Crop, Purpose: consent.LostPet, Zones: []string{"a", "b", "c"},
+		},
+		"me is told of person anywhere in the picture, with a clip, for owner alert, until 31 December 2026 23:59.": {
+			Recipient: "me", Category: event.Person, Level: event.Clip, Purpose: consent.OwnerAlert, Zones: []string{event.Everything},
+		},
+	} {
+		g.Until = until
+		if got := sentence(g); got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestEveryLevelHasWords(t *testing.T) {
+	for _, l := range event.Levels() {
+		if s := sentence(consent.Grant{Level: l}); l > event.None && strings.Contains(s, ", , ") {
+			t.Errorf("%s has no words: %s", l, s)
+		}
+	}
+}
+
+func TestWriteStatus(t *testing.T) {
+	until := time.Date(2026, 12, 31, 23, 59, 0, 0, time.Local)
+	for name, c := range map[string]struct {
+		status gate.Status
+		want   string
+	}{
+		"well": {
+			gate.Status{
+				Device: "door",
+				Eye:    gate.EyeStatus{Running: true, Protection: "all of it", Camera: link.Live, Encoding: "mjpeg", Width: 768, Height: 576, Frames: 100, Dropped: 2},
+				Broker: gate.BrokerStatus{Connected: true},
+				Clock:  gate.ClockStatus{Trusted: true, Why: "you vouched for it"},
+				Want:   gate.WantStatus{Categories: []event.Category{event.Motion, event.Ring}, Level: event.Details},
+				Counts: gate.Counts{
+					Seen:      map[string]int{"motion start": 3, "motion end": 2},
+					Released:  map[string]map[string]int{"home": {"motion": 5}},
+					Delivered: map[string]int{"home": 4},
+					Withheld:  map[string]map[string]int{"bob": {"no grant": 5}},
+					Withdrawn: map[string]map[string]int{"home": {"revoked": 1}},
+				},
+			}, `
+device   door
+camera   live, mjpeg 768x576, 100 frames, 2 dropped
+eye      running, shut in: all of it
+broker   connected
+clock    trusted: you vouched for it
+ledger   sound
+paused   no
+wanted   motion, ring, up to details
+seen     2 motion end, 3 motion start
+to bob   withheld 5 no grant
+to home  released 5 motion; delivered 4; withdrawn 1 revoked
+`,
+		},
+		"ill": {
+			gate.Status{
+				Device: "door",
+				Eye:    gate.EyeStatus{Camera: link.Lost, Text: "there is no clip", Restarts: 7},
+				Broker: gate.BrokerStatus{Text: "refused"},
+				Clock:  gate.ClockStatus{Why: "nobody vouched for it"},
+				Ledger: "the disk is full",
+				Paused: gate.PauseStatus{Paused: true, Until: until},
+				Counts: gate.Counts{Expired: 9},
+			}, `
+device    door
+camera    lost: there is no clip
+eye       not running, restarted 7 times
+broker    not connected: refused
+clock     not trusted: nobody vouched for it
+ledger    broken: the disk is full
+paused    until 31 December 2026 23:59
+wanted    nothing: nobody is granted anything that can be told now
+seen      nothing
+too late  9 waited too long for the broker, and were not sent
+`,
+		},
+	} {
+		var b strings.Builder
+		if err := writeStatus(&b, c.status); err != nil || b.String() != c.want[1:] {
+			t.Errorf("%s: %v\n%s", name, err, b.String())
+		}
+	}
+}
+
+func TestVersionText(t *testing.T) {
+	info := &debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "v0.1.0"}}
+	if got, want := versionText(info), "doorbelld v0.1.0 (commit unknown, go1.26.8)"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	info.Settings = []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}}
+	if got, want := versionText(info), "doorbelld v0.1.0 (commit abc, with changes, go1.26.8)"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

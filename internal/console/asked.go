@@ -1,0 +1,101 @@
+package console
+
+import (
+	"context"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/gate"
+)
+
+// asked puts requests to the Owner and shapes the answers.
+type asked struct{ Owner }
+
+func (a asked) recipients(context.Context) (any, error) {
+	p, _ := a.Policy()
+	return append([]consent.Recipient{}, p.Recipients()...), nil
+}
+
+func (a asked) addRecipient(ctx context.Context, r consent.Recipient) (any, error) {
+	return nil, a.AddRecipient(ctx, r)
+}
+
+func (a asked) removeRecipient(ctx context.Context, r removal) (any, error) {
+	return nil, a.RemoveRecipient(ctx, r.Name)
+}
+
+func (a asked) grants(context.Context) (any, error) {
+	p, m := a.Policy()
+	return grants(p, m), nil
+}
+
+func (a asked) addGrant(ctx context.Context, d gate.Draft) (any, error) {
+	g, err := a.AddGrant(ctx, d)
+	return g, err
+}
+
+func (a asked) revoke(ctx context.Context, r revocation) (any, error) {
+	return nil, a.Revoke(ctx, r.Grant)
+}
+
+// pause answers with the pause that is in force, which may be a longer one.
+func (a asked) pause(ctx context.Context, p pause) (any, error) {
+	if p.Seconds < 0 || p.Seconds > int64(MaxPause/time.Second) {
+		return nil, invalid("a pause lasts up to %d days, or until `doorbelld resume`", int(MaxPause/(24*time.Hour)))
+	}
+	if err := a.Pause(ctx, time.Duration(p.Seconds)*time.Second); err != nil {
+		return nil, err
+	}
+	policy, m := a.Policy()
+	var s gate.PauseStatus
+	s.Until, s.Paused = policy.PausedUntil(m.Now)
+	return s, nil
+}
+
+func (a asked) resume(ctx context.Context) (any, error) { return nil, a.Resume(ctx) }
+
+func (a asked) confirmClock(ctx context.Context) (any, error) {
+	c, err := a.ConfirmClock(ctx)
+	return c, err
+}
+
+func (a asked) whoSees(context.Context) (any, error) {
+	p, m := a.Policy()
+	who := WhoSees{
+		Sentences: p.Plain(m),
+		// Asked about nothing and nobody, it can only name what holds everything
+		// back, or else that nobody granted that.
+		Held:       p.Decide(event.Event{}, "", m).Reason,
+		Recipients: []Told{},
+	}
+	all := grants(p, m)
+	for _, r := range p.Recipients() {
+		told := Told{Recipient: r, Grants: []Grant{}}
+		for _, g := range all {
+			if g.Recipient == r.Name && g.State == Active {
+				told.Grants = append(told.Grants, g)
+			}
+		}
+		who.Recipients = append(who.Recipients, told)
+	}
+	return who, nil
+}
+
+func (a asked) status(context.Context) (any, error) { return a.Status(), nil }
+
+// grants gives all that were ever given, by id, and how each stands at m.
+func grants(p consent.Policy, m consent.Moment) []Grant {
+	all := []Grant{}
+	for _, g := range p.Grants() {
+		state := Active
+		switch {
+		case p.Revoked(g.ID):
+			state = Revoked
+		case !m.Now.Before(g.Until):
+			state = Expired
+		}
+		all = append(all, Grant{g, state})
+	}
+	return all
+}

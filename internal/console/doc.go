@@ -1,0 +1,26 @@
+// Package console is the owner's way to the gate: a local API on a unix socket,
+// HTTP with JSON bodies, and the client that the command line uses.
+//
+//	GET    /v1/recipients          []consent.Recipient
+//	POST   /v1/recipients          consent.Recipient      make a party known
+//	DELETE /v1/recipients          {"name"}               forget it, and revoke its grants
+//	GET    /v1/grants              []Grant                all ever given, and how each stands
+//	POST   /v1/grants              gate.Draft             give one: the consent.Grant
+//	POST   /v1/grants/revoke       {"grant"}              take one back
+//	POST   /v1/pause               {"seconds"}            0: until resumed: the gate.PauseStatus
+//	POST   /v1/resume
+//	POST   /v1/clock/confirm                              the gate.ClockStatus
+//	GET    /v1/who-sees            WhoSees
+//	GET    /v1/status              gate.Status
+//
+// A failure is {"error", "kind"}: see [Error]. What a request asks for is in its
+// method, path and body, and in nothing else; whatever is not in this table is
+// refused, and so is a body with an unknown field or anything behind it. The Host
+// header means nothing here.
+//
+// Who may ask is settled by the kernel: the socket and the folder made for it are
+// its owner's alone, and each connection's user must be root or the one that runs
+// the daemon. There are no passwords. The package asks the gate and decides
+// nothing itself; what it tells (who is granted what, counters of what was seen)
+// is told nowhere else.
+package console

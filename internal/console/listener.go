@@ -1,0 +1,174 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse: another daemon answers on this socket.
+var ErrInUse = errors.New("another doorbelld is running")
+
+const (
+	maxConns = 16 // at once; more wait in the kernel's queue
+	nobody   = -1 // the user of a connection of whom the kernel does not tell
+)
+
+// checkPath refuses what the kernel cannot take as a socket's path, or would
+// take as one outside of the file system.
+func checkPath(path string) error {
+	switch longest := len(unix.RawSockaddrUnix{}.Path) - 1; {
+	case !filepath.IsAbs(path):
+		return invalid("socket %q: want a path that begins with /", path)
+	case len(path) > longest:
+		return invalid("socket %s: the path is %d bytes long, the system allows %d", path, len(path), longest)
+	}
+	return nil
+}
+
+// listener accepts connections on a unix socket, a bounded number at once, each
+// with the user at its other end.
+type listener struct {
+	*net.UnixListener // removes the socket on Close
+	slots             chan struct{}
+	closing           context.Context
+	close             context.CancelFunc
+}
+
+// listen makes the socket at path, for its owner alone, in a folder that is made
+// if it is not there. The socket of a daemon that died is replaced; that of one
+// that lives is ErrInUse.
+func listen(path string) (*listener, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("making the runtime folder: %w", err)
+	}
+	unlock, err := lock(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	// The mode is set before the socket has a name, so that there is no moment at
+	// which anybody else could connect.
+	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, failed)
+	}}
+	l, err := private.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("making the socket: %w", err)
+	}
+	closing, cancel := context.WithCancel(context.Background())
+	return &listener{UnixListener: l.(*net.UnixListener), slots: make(chan struct{}, maxConns), closing: closing, close: cancel}, nil
+}
+
+// lock keeps a second daemon from looking at the socket between our look and our
+// Listen.
+func lock(folder string) (unlock func(), err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, fmt.Errorf("opening the runtime folder: %w", err)
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		f.Close()
+		return nil, fmt.Errorf("%w: it is just starting in %s", ErrInUse, folder)
+	case err != nil:
+		f.Close()
+		return nil, fmt.Errorf("locking the runtime folder %s: %w", folder, err)
+	}
+	return func() { f.Close() }, nil // closing lets go of the lock
+}
+
+// removeStale makes way for a new socket at path if nobody answers there.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for an old socket: %w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s is in the way: it is not a socket; move it elsewhere", path)
+	}
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		c.Close()
+		return fmt.Errorf("%w: it answers at %s", ErrInUse, path)
+	case errors.Is(err, unix.EAGAIN): // it lives, and has no time
+		return fmt.Errorf("%w: it listens at %s", ErrInUse, path)
+	case !errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("looking for an old socket: %w", err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("removing an old socket: %w", err)
+	}
+	return nil
+}
+
+// Accept waits for a free slot and a connection.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closing.Done():
+		return nil, net.ErrClosed
+	}
+	c, err := l.AcceptUnix()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &conn{UnixConn: c, uid: peer(c), leave: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+// Close ends Accept and removes the socket.
+func (l *listener) Close() error {
+	l.close()
+	return l.UnixListener.Close()
+}
+
+// conn is a connection that knows who is at its other end.
+type conn struct {
+	*net.UnixConn
+	uid   int // as of connect, or nobody
+	leave func()
+}
+
+func (c *conn) Close() error {
+	defer c.leave()
+	return c.UnixConn.Close()
+}
+
+// peer gives the user who connected, or nobody.
+func peer(c *net.UnixConn) int {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nobody
+	}
+	uid := nobody
+	err = raw.Control(func(fd uintptr) {
+		if who, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			uid = int(who.Uid)
+		}
+	})
+	if err != nil {
+		return nobody
+	}
+	return uid
+}

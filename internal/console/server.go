@@ -1,0 +1,221 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/gate"
+)
+
+// Owner is what the owner can do and ask: *gate.Gate. Its methods are called by
+// several goroutines. An error that is a *gate.Refusal means that nothing was
+// done, and why; any other is a fault of the daemon's.
+type Owner interface {
+	Policy() (consent.Policy, consent.Moment)
+	Status() gate.Status
+	AddRecipient(context.Context, consent.Recipient) error
+	RemoveRecipient(ctx context.Context, name string) error
+	AddGrant(context.Context, gate.Draft) (consent.Grant, error)
+	Revoke(context.Context, consent.GrantID) error
+	Pause(context.Context, time.Duration) error
+	Resume(context.Context) error
+	ConfirmClock(context.Context) (gate.ClockStatus, error)
+}
+
+// Options is what Serve needs. All fields are needed.
+type Options struct {
+	Path  string // of the socket, absolute
+	Owner Owner
+	Log   *slog.Logger
+}
+
+// A local client sends at once and reads at once.
+const (
+	headerTime = 2 * time.Second
+	readTime   = 5 * time.Second
+	answerTime = 10 * time.Second // from the header to the end of the answer: an act waits for the disk
+	idleTime   = 30 * time.Second
+	graceTime  = time.Second // for answers under way when ctx is done
+	maxHeader  = 8 << 10     // bytes
+)
+
+// Serve answers the owner at the socket until ctx is done; then it returns nil,
+// and the socket is gone. What was asked for before is answered, for a second;
+// Owner is not called any more once it has returned. ErrInUse: another daemon has
+// the socket.
+func Serve(ctx context.Context, o Options) error {
+	l, err := listen(o.Path)
+	if err != nil {
+		return err
+	}
+	o.Log.Info("listening to the owner", "socket", o.Path)
+	return serve(ctx, l, o)
+}
+
+func serve(ctx context.Context, l net.Listener, o Options) error {
+	h := newHandler(o.Owner, o.Log)
+	asking, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+		BaseContext:    func(net.Listener) context.Context { return asking },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, userKey{}, c.(*conn).uid)
+		},
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	select {
+	case err := <-ended:
+		cut()
+		err = errors.Join(err, s.Close())
+		h.finish()
+		return fmt.Errorf("listening to the owner: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+	defer cancel()
+	err := s.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		cut()
+		err = s.Close()
+	}
+	<-ended
+	h.finish()
+	if err != nil {
+		return fmt.Errorf("closing the owner's socket: %w", err)
+	}
+	return nil
+}
+
+// userKey is where a connection's user stands in its requests' contexts.
+type userKey struct{}
+
+// An endpoint answers one kind of request. A nil answer is an empty one.
+type endpoint func(ctx context.Context, body []byte) (any, error)
+
+// handler is the table of endpoints.
+type handler struct {
+	endpoints map[string]endpoint // by "METHOD /path"
+	uid       int                 // who may ask, besides root
+	log       *slog.Logger
+
+	running sync.RWMutex // each request holds it for reading
+	over    bool         // guarded by running: no request begins any more
+}
+
+func newHandler(o Owner, log *slog.Logger) *handler {
+	a := asked{o}
+	return &handler{uid: os.Geteuid(), log: log, endpoints: map[string]endpoint{
+		"GET /v1/recipients":     bare(a.recipients),
+		"POST /v1/recipients":    with(a.addRecipient),
+		"DELETE /v1/recipients":  with(a.removeRecipient),
+		"GET /v1/grants":         bare(a.grants),
+		"POST /v1/grants":        with(a.addGrant),
+		"POST /v1/grants/revoke": with(a.revoke),
+		"POST /v1/pause":         with(a.pause),
+		"POST /v1/resume":        bare(a.resume),
+		"POST /v1/clock/confirm": bare(a.confirmClock),
+		"GET /v1/who-sees":       bare(a.whoSees),
+		"GET /v1/status":         bare(a.status),
+	}}
+}
+
+// with is an endpoint whose body is a T.
+func with[T any](f func(context.Context, T) (any, error)) endpoint {
+	return func(ctx context.Context, body []byte) (any, error) {
+		v, err := decode[T](body)
+		if err != nil {
+			return nil, err
+		}
+		return f(ctx, v)
+	}
+}
+
+// bare is an endpoint without a body.
+func bare(f func(context.Context) (any, error)) endpoint {
+	return func(ctx context.Context, body []byte) (any, error) {
+		if len(body) > 0 {
+			return nil, invalid("this request takes no body")
+		}
+		return f(ctx)
+	}
+}
+
+// finish waits for the requests that have begun, and lets no other begin.
+func (h *handler) finish() {
+	h.running.Lock()
+	defer h.running.Unlock()
+	h.over = true
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.running.RLock()
+	defer h.running.RUnlock()
+	if h.over {
+		return // its connection is closed already
+	}
+	status, answer := h.answer(w, r)
+	w.Header().Set("Cache-Control", "no-store")
+	if answer == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"kind":"fault","error":"the answer cannot be written"}`)
+		h.log.Error("answer to the owner not written", "path", r.URL.Path, "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if _, err := w.Write(append(text, '\n')); err != nil {
+		h.log.Debug("the owner did not wait for the answer", "error", err)
+	}
+}
+
+// answer gives the status and what to write; nil is nothing.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request) (int, any) {
+	if uid, ok := r.Context().Value(userKey{}).(int); !ok || uid != 0 && uid != h.uid {
+		h.log.Warn("somebody else asked at the owner's socket", "uid", uid)
+		return http.StatusForbidden, &Error{Refused, fmt.Sprintf("user %d may not ask here: only root and the user that runs doorbelld may", uid)}
+	}
+	ask, there := h.endpoints[r.Method+" "+r.URL.Path]
+	switch {
+	case !there:
+		return http.StatusNotFound, invalid("there is no %s %s here", r.Method, r.URL.Path)
+	case r.URL.RawQuery != "":
+		return http.StatusBadRequest, invalid("this request takes no query")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return http.StatusBadRequest, invalid("request not read: %v", err)
+	}
+	result, err := ask(r.Context(), body)
+	var (
+		refusal  *gate.Refusal
+		rejected *Error
+	)
+	switch {
+	case err == nil:
+		return http.StatusOK, result
+	case errors.As(err, &refusal):
+		return http.StatusConflict, &Error{Refused, err.Error()}
+	case errors.As(err, &rejected):
+		return http.StatusBadRequest, rejected
+	default:
+		return http.StatusInternalServerError, &Error{Fault, err.Error()}
+	}
+}

@@ -1,0 +1,109 @@
+package console
+
+import (
+	"fmt"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/enum"
+)
+
+// A Grant is one that was given at some time, and how it stands now.
+type Grant struct {
+	consent.Grant
+	State State `json:"state"`
+}
+
+// State is how a grant stands. The zero State is invalid.
+type State uint8
+
+// The states. A grant that was revoked and would have ended since is Revoked.
+const (
+	Active State = iota + 1
+	Revoked
+	Expired
+)
+
+var stateNames = []string{Active: "active", Revoked: "revoked", Expired: "expired"}
+
+// States lists all of them.
+func States() []State { return []State{Active, Revoked, Expired} }
+
+func (s State) String() string { return enum.String("state", stateNames, s) }
+
+// MarshalText writes the name; an invalid state is an error.
+func (s State) MarshalText() ([]byte, error) { return enum.Marshal("state", stateNames, s) }
+
+// UnmarshalText reads one of the names, exactly.
+func (s *State) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("state", stateNames, text, s)
+}
+
+// WhoSees says who is told what: once in words, once for programs.
+type WhoSees struct {
+	Sentences  []string       `json:"sentences"`
+	Held       consent.Reason `json:"held,omitzero"` // why nobody is told anything, whatever is granted; absent while it is told
+	Recipients []Told         `json:"recipients"`
+}
+
+// Told is a recipient with its active grants.
+type Told struct {
+	consent.Recipient
+	Grants []Grant `json:"grants"`
+}
+
+// MaxPause is the longest pause with an end.
+const MaxPause = 366 * 24 * time.Hour
+
+// The bodies of requests that are not words of consent or gate.
+type (
+	removal struct {
+		Name string `json:"name"`
+	}
+	revocation struct {
+		Grant consent.GrantID `json:"grant"`
+	}
+	pause struct {
+		Seconds int64 `json:"seconds"` // 0: until resumed
+	}
+)
+
+// An Error is what the daemon answers instead of a result. The text says what is
+// wrong and what to do, in one line.
+type Error struct {
+	Kind ErrorKind `json:"kind"`
+	Text string    `json:"error"`
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// ErrorKind is who is to blame for an Error. The zero ErrorKind is invalid.
+type ErrorKind uint8
+
+// The kinds of error.
+const (
+	Refused ErrorKind = iota + 1 // understood, and not done: it cannot be, or not by this user
+	Invalid                      // not understood
+	Fault                        // the daemon failed
+)
+
+var errorKindNames = []string{Refused: "refused", Invalid: "invalid", Fault: "fault"}
+
+// ErrorKinds lists all of them.
+func ErrorKinds() []ErrorKind { return []ErrorKind{Refused, Invalid, Fault} }
+
+func (k ErrorKind) String() string { return enum.String("kind of error", errorKindNames, k) }
+
+// MarshalText writes the name; an invalid kind is an error.
+func (k ErrorKind) MarshalText() ([]byte, error) {
+	return enum.Marshal("kind of error", errorKindNames, k)
+}
+
+// UnmarshalText reads one of the names, exactly.
+func (k *ErrorKind) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("kind of error", errorKindNames, text, k)
+}
+
+func invalid(format string, a ...any) error {
+	return &Error{Invalid, fmt.Sprintf(format, a...)}
+}

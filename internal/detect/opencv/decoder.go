@@ -1,0 +1,140 @@
+// Package opencv turns frames into the grey pictures that detection looks at.
+// It is the only package that links OpenCV, and no Mat leaves it.
+//
+// gocv v0.31.0 has no try/catch: a cv::Exception ends the process. So what goes
+// into OpenCV is checked here first, for every frame, whoever made it. It does
+// not decode colour, and it does not keep a frame.
+package opencv
+
+import (
+	"errors"
+	"fmt"
+
+	"gocv.io/x/gocv"
+
+	"doorbelld/internal/capture"
+	"doorbelld/internal/detect"
+)
+
+// leastWidth is the least width of a luma, in pixels, unless the frame itself
+// is narrower.
+const leastWidth = 160
+
+// Faults of a frame. They are made once: a bad camera sends bad frames all day.
+var (
+	errFormat    = errors.New("luma: neither mjpeg nor yuyv")
+	errSize      = errors.New("luma: a size that is not the one announced, or none at all")
+	errLength    = errors.New("luma: yuyv data that is not two bytes a pixel")
+	errLarge     = errors.New("luma: jpeg of more than 8 MiB")
+	errCutShort  = errors.New("luma: jpeg without an end")
+	errUndecoded = errors.New("luma: opencv cannot decode this jpeg")
+)
+
+// A Decoder makes lumas. It is not safe for concurrent use. The zero Decoder is
+// ready for use, and there is nothing to close.
+type Decoder struct {
+	pix []byte // of the last luma
+}
+
+// NewDecoder makes a Decoder.
+func NewDecoder() *Decoder { return new(Decoder) }
+
+// Luma gives f in grey, at an eighth, a quarter, half or all of its size: the
+// smallest of them that is at least 160 pixels wide. Sides are rounded up. Pix
+// belongs to the Decoder, may be written to, and is valid until the next call.
+// An error means that this frame is no good; the next one may be.
+func (d *Decoder) Luma(f capture.Frame) (detect.Luma, error) {
+	if f.Width < 1 || f.Width > capture.MaxSide || f.Height < 1 || f.Height > capture.MaxSide {
+		return detect.Luma{}, errSize
+	}
+	n := reduction(f.Width)
+	l := detect.Luma{W: (f.Width + n - 1) / n, H: (f.Height + n - 1) / n}
+	if cap(d.pix) < l.W*l.H {
+		d.pix = make([]byte, l.W*l.H)
+	}
+	l.Pix = d.pix[:l.W*l.H]
+	err := errFormat
+	switch f.Format {
+	case capture.MJPEG:
+		err = decode(l, f, n)
+	case capture.YUYV:
+		err = sample(l, f, n)
+	}
+	if err != nil {
+		return detect.Luma{}, err
+	}
+	return l, nil
+}
+
+// reduction gives by how much a frame of this width is reduced.
+func reduction(width int) int {
+	for _, n := range []int{8, 4, 2} {
+		if width/n >= leastWidth {
+			return n
+		}
+	}
+	return 1
+}
+
+// flags ask OpenCV for grey at a reduction. A picture's own idea of which way
+// is up is left alone: it would swap the sides, and zones are drawn on what the
+// camera sees.
+func flags(n int) gocv.IMReadFlag {
+	f := gocv.IMReadIgnoreOrientation
+	switch n {
+	case 8:
+		f |= gocv.IMReadReducedGrayscale8
+	case 4:
+		f |= gocv.IMReadReducedGrayscale4
+	case 2:
+		f |= gocv.IMReadReducedGrayscale2
+	}
+	return f
+}
+
+// decode fills l with the JPEG f, reduced by n.
+func decode(l detect.Luma, f capture.Frame, n int) error {
+	if len(f.Data) > capture.MaxMJPEG {
+		return errLarge
+	}
+	var header capture.JPEG
+	done, err := header.Walk(f.Data)
+	switch {
+	case err != nil:
+		return fmt.Errorf("luma: %w", err)
+	case !done:
+		return errCutShort
+	case header.Width != f.Width || header.Height != f.Height:
+		return errSize
+	}
+	mat, err := gocv.IMDecode(f.Data[:header.Len], flags(n))
+	if err != nil {
+		return fmt.Errorf("luma: %w", err)
+	}
+	defer mat.Close()
+	if mat.Empty() || mat.Type() != gocv.MatTypeCV8UC1 || mat.Cols() != l.W || mat.Rows() != l.H {
+		return errUndecoded
+	}
+	pix, err := mat.DataPtrUint8()
+	if err != nil {
+		return fmt.Errorf("luma: %w", err)
+	}
+	copy(l.Pix, pix)
+	return nil
+}
+
+// sample fills l with the luma byte in the middle of each n×n pixels of the
+// YUYV f.
+func sample(l detect.Luma, f capture.Frame, n int) error {
+	if len(f.Data) != 2*f.Width*f.Height {
+		return errLength
+	}
+	for y := range l.H {
+		row := f.Data[2*f.Width*min(y*n+n/2, f.Height-1):][:2*f.Width]
+		out := l.Pix[y*l.W:][:l.W]
+		for x := range out {
+			out[x] = row[2*min(x*n+n/2, f.Width-1)]
+		}
+	}
+	return nil
+}

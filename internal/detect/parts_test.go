@@ -1,0 +1,144 @@
+package detect
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"doorbelld/internal/event"
+)
+
+// The plain pixel-by-pixel opening is the oracle of the one in words.
+func TestOpenAgainstOracle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, h := rapid.IntRange(1, 140).Draw(t, "w"), rapid.IntRange(1, 12).Draw(t, "h")
+		dense := rapid.Float64Range(0.5, 1).Draw(t, "dense")
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		b, tmp := newBitmap(w, h), newBitmap(w, h)
+		plain := make([]bool, w*h)
+		for i := range plain {
+			if plain[i] = rng.Float64() < dense; plain[i] {
+				b.row(i / w)[i%w/64] |= 1 << (i % w % 64)
+			}
+		}
+		around := func(in []bool, all bool) []bool {
+			out := make([]bool, len(in))
+			for i := range in {
+				out[i] = all
+				for y := max(0, i/w-1); y <= min(h-1, i/w+1); y++ {
+					for x := max(0, i%w-1); x <= min(w-1, i%w+1); x++ {
+						if in[y*w+x] != all {
+							out[i] = !all
+						}
+					}
+				}
+			}
+			return out
+		}
+		want := around(around(plain, true), false)
+		b.open(tmp)
+		for i, v := range want {
+			if got := b.count(i%w, i/w, i%w+1, i/w+1) == 1; got != v {
+				t.Fatalf("pixel %d,%d: %v, want %v", i%w, i/w, got, v)
+			}
+		}
+		for y := range h {
+			if extra := w % 64; extra != 0 && b.row(y)[b.stride-1]>>extra != 0 {
+				t.Fatal("bits beyond the picture are set")
+			}
+		}
+	})
+}
+
+// A third of the picture may be something else: the light is still found.
+func TestFitLight(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := light{float32(rapid.Float64Range(0.5, 1.8).Draw(t, "gain")), float32(rapid.Float64Range(-20, 20).Draw(t, "offset"))}
+		outliers := rapid.IntRange(0, 33).Draw(t, "outliers")
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		const n = 2000
+		frame, back, samples := make([]float32, n), make([]float32, n), make([]int32, n)
+		for i := range n {
+			samples[i] = int32(i)
+			back[i] = float32(30 + rng.Float64()*90)
+			frame[i] = want.of(back[i]) + float32(rng.NormFloat64())
+			if i%100 < outliers {
+				frame[i] = 250
+			}
+		}
+		got := fitLight(light{1, 0}, frame, back, samples)
+		for _, b := range []float32{30, 75, 120} {
+			if d := got.of(b) - want.of(b); d > 2 || d < -2 {
+				t.Fatalf("%v, want %v: %v off at %v", got, want, d, b)
+			}
+		}
+	})
+}
+
+// A pixel is allowed if its centre is in a zone, whatever the size.
+func TestMaskByCentres(t *testing.T) {
+	zones := []event.Zone{
+		{Name: "triangle", Polygon: []event.Point{{X: 0.1, Y: 0.1}, {X: 0.8, Y: 0.2}, {X: 0.3, Y: 0.9}}},
+		{Name: "corner", Polygon: []event.Point{{X: 0.5, Y: 0.5}, {X: 1, Y: 0.5}, {X: 1, Y: 1}, {X: 0.5, Y: 1}}},
+	}
+	for _, size := range [][2]int{{1, 1}, {7, 5}, {160, 90}, {192, 144}} {
+		m := newMask(zones, false, size[0], size[1])
+		l := Luma{make([]byte, size[0]*size[1]), size[0], size[1]}
+		for i := range l.Pix {
+			l.Pix[i] = 77
+		}
+		m.apply(l)
+		for i, p := range l.Pix {
+			zone := noZone
+			for n := len(zones) - 1; n >= 0; n-- {
+				if centreIn(zones[n], l, i) {
+					zone = n
+				}
+			}
+			if int(m.zone[i]) != zone || (p == 77) != (zone != noZone) {
+				t.Fatalf("%v: pixel %d: zone %d, value %d; want zone %d", size, i, m.zone[i], p, zone)
+			}
+		}
+	}
+}
+
+func TestMaskedSmoothingDoesNotLeak(t *testing.T) {
+	m := newMask([]event.Zone{rectangle("r", 0.2, 0.2, 0.7, 0.7)}, false, 160, 90)
+	v := newView(m)
+	l := Luma{make([]byte, 160*90), 160, 90}
+	for i := range l.Pix {
+		l.Pix[i] = 200
+	}
+	m.apply(l)
+	out := make([]float32, v.w*v.h)
+	v.take(out, l)
+	for i, in := range v.seen {
+		if in && math.Abs(float64(out[i])-200) > 0.01 {
+			t.Fatalf("pixel %d,%d of an even zone is %v", i%v.w, i/v.w, out[i])
+		}
+	}
+}
+
+// However fast frames come, the ring reaches back to one a lag ago.
+func TestPastReachesBack(t *testing.T) {
+	for _, fps := range []float64{1, 5, 10, 15, 30, 60, 240} {
+		p := newPast(1)
+		for n := range 500 {
+			at := time.Duration(float64(n) / fps * float64(time.Second))
+			p.push(at)
+			if at < lag+50*time.Millisecond {
+				continue
+			}
+			m := p.before(at - lag)
+			if m == nil {
+				t.Fatalf("%v fps, frame %d: no frame a lag ago", fps, n)
+			}
+			if age := at - m.pts; age < lag-slack || age > max(lag+60*time.Millisecond, time.Duration(float64(time.Second)/fps)) {
+				t.Fatalf("%v fps, frame %d: the frame a lag ago is %v old", fps, n, age)
+			}
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package detect
+
+import "math/bits"
+
+// A pixelBox is [x0,x1)×[y0,y1) in working pixels.
+type pixelBox struct{ x0, y0, x1, y1 int }
+
+func (b pixelBox) grow(n, w, h int) pixelBox {
+	return pixelBox{max(0, b.x0-n), max(0, b.y0-n), min(w, b.x1+n), min(h, b.y1+n)}
+}
+
+func (b pixelBox) union(c pixelBox) pixelBox {
+	return pixelBox{min(b.x0, c.x0), min(b.y0, c.y0), max(b.x1, c.x1), max(b.y1, c.y1)}
+}
+
+func (b pixelBox) area() int { return (b.x1 - b.x0) * (b.y1 - b.y0) }
+
+// A region is something that moves, in one frame.
+type region struct {
+	box    pixelBox
+	area   int     // pixels that differ
+	moving int     // pixels of them that move
+	score  float64 // [goesOn,1]
+}
+
+// size is the least a region must have to be told about, in working pixels.
+type size struct {
+	length int // of its longer side
+	area   int
+}
+
+// leastSize gives the size from which on things count, for a person so many
+// pixels high. Half hidden, and as narrow as people are, there is a quarter of
+// the square left.
+func leastSize(height float64) size {
+	return size{max(4, int(0.75*height)), max(10, int(0.25*height*height))}
+}
+
+func (r region) less(s size) bool {
+	return r.area < s.area || max(r.box.x1-r.box.x0, r.box.y1-r.box.y0) < s.length
+}
+
+// cells is the working picture in squares of side pixels; neighbouring squares
+// with something in them make a region.
+type cells struct {
+	side, w, h int
+	moves      []int16 // pixels that move
+	differs    []int16 // pixels that differ
+	mark       []mark
+	chronic    []float32 // share of the time that it moved, lately
+	calm       []float32 // factor on the threshold of its pixels, 1 unless chronic
+	queue      []int32
+	found      []region
+}
+
+// A mark says what a cell may do for a region.
+type mark uint8
+
+const (
+	nothing mark = iota
+	taken        // belongs to one
+	beside       // differs, and moves or lies beside one that does
+	apart        // only differs
+)
+
+// stillParts is how many pixels of a region may differ for each one that moves.
+// The inside of a large plain thing does not.
+const stillParts = 8
+
+// thinness is how much larger a region's box may be than what differs in it. A
+// thing fills a third of its box and more; foliage, rain and webs are scattered.
+const thinness = 5
+
+// maxRegions bounds what one frame can give, from the top; what comes below is
+// left out. So many things at once are weather.
+const maxRegions = 48
+
+func newCells(w, h int) cells {
+	side := max(3, (w+16)/32)
+	c := cells{side: side, w: (w + side - 1) / side, h: (h + side - 1) / side}
+	n := c.w * c.h
+	c.moves, c.differs, c.mark = make([]int16, n), make([]int16, n), make([]mark, n)
+	c.chronic, c.calm = make([]float32, n), make([]float32, n)
+	for i := range c.calm {
+		c.calm[i] = 1
+	}
+	c.queue = make([]int32, 0, n)
+	c.found = make([]region, 0, maxRegions)
+	return c
+}
+
+// How cells that are always in motion (leaves, a flag, water) become less
+// sensitive: the share of the last chronicTime that they moved, beyond what any
+// passer-by makes of it, raises the threshold of their pixels.
+const (
+	chronicTime  = 10.0 // s
+	chronicShare = 0.15
+	chronicRaise = 3.0 // on top of 1, for a cell that moved all the time
+)
+
+// rest lets cells calm down in a frame without motion.
+func (c *cells) rest(dt, age float32) {
+	clear(c.moves)
+	c.learn(dt, age)
+}
+
+// learn updates each cell's share of motion. In s: dt since the last frame, age
+// of the scene, which is all that is known of a young one.
+func (c *cells) learn(dt, age float32) {
+	rate := dt / (min(chronicTime, age) + dt)
+	for i, m := range c.moves {
+		var active float32
+		if m > 0 {
+			active = 1
+		}
+		c.chronic[i] += rate * (active - c.chronic[i])
+		c.calm[i] = 1 + chronicRaise*max(0, c.chronic[i]-chronicShare)
+	}
+}
+
+// regions gives what moves in s now: cells in which pixels move, and what
+// differs right beside them, as far as they hang together, are large enough and
+// are more than light.
+func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
+	w, h := s.view.w, s.view.h
+	for cy := range c.h {
+		for cx := range c.w {
+			x0, y0 := cx*c.side, cy*c.side
+			x1, y1 := min(x0+c.side, w), min(y0+c.side, h)
+			i := cy*c.w + cx
+			c.differs[i] = int16(s.different.count(x0, y0, x1, y1))
+			c.moves[i] = int16(s.moving.count(x0, y0, x1, y1))
+		}
+	}
+	for i := range c.mark {
+		switch {
+		case c.differs[i] == 0:
+			c.mark[i] = nothing
+		case c.near(i):
+			c.mark[i] = beside
+		default:
+			c.mark[i] = apart
+		}
+	}
+	c.found = c.found[:0]
+	for i := range c.mark {
+		if c.mark[i] != beside || c.moves[i] == 0 || len(c.found) == maxRegions {
+			continue
+		}
+		// A large plain thing moves along its edges only, so all that differs
+		// in between is its own, unless that is so much that it must be
+		// something else: a lamp that was lit, the place of what was taken away.
+		r := c.flood(s, i, apart)
+		if r.moving*stillParts < r.area {
+			c.release()
+			r = c.flood(s, i, beside)
+		}
+		if r.less(s.least) || r.moving*stillParts < r.area || r.area*thinness < r.box.area() {
+			continue
+		}
+		r.score = evidence(s.view, s.light, now.pix, s.background, r.box)
+		if r.score >= goesOn {
+			c.found = append(c.found, r)
+		}
+	}
+	c.learn(dt, age)
+	return c.found
+}
+
+// near reports whether cell i or a neighbour moves.
+func (c *cells) near(i int) bool {
+	cx, cy := i%c.w, i/c.w
+	for y := max(0, cy-1); y <= min(c.h-1, cy+1); y++ {
+		for x := max(0, cx-1); x <= min(c.w-1, cx+1); x++ {
+			if c.moves[y*c.w+x] > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// flood takes all cells, marked up to the given mark, that hang together with
+// cell i, and leaves them in c.queue.
+func (c *cells) flood(s *scene, i int, upTo mark) region {
+	w, h := s.view.w, s.view.h
+	r := region{box: pixelBox{w, h, 0, 0}}
+	c.mark[i] = taken
+	c.queue = append(c.queue[:0], int32(i))
+	for q := 0; q < len(c.queue); q++ {
+		k := int(c.queue[q])
+		cx, cy := k%c.w, k/c.w
+		r.area += int(c.differs[k])
+		r.moving += int(c.moves[k])
+		x0, y0 := cx*c.side, cy*c.side
+		x1, y1 := min(x0+c.side, w), min(y0+c.side, h)
+		for y := y0; y < y1; y++ {
+			if run := s.different.run(x0, x1, y); run != 0 {
+				left, right := x0+bits.TrailingZeros64(run), x0+bits.Len64(run)
+				r.box = r.box.union(pixelBox{left, y, right, y + 1})
+			}
+		}
+		for y := max(0, cy-1); y <= min(c.h-1, cy+1); y++ {
+			for x := max(0, cx-1); x <= min(c.w-1, cx+1); x++ {
+				if n := y*c.w + x; c.mark[n] >= beside && c.mark[n] <= upTo {
+					c.mark[n] = taken
+					c.queue = append(c.queue, int32(n))
+				}
+			}
+		}
+	}
+	return r
+}
+
+// release gives back the cells of the last flood.
+func (c *cells) release() {
+	for _, k := range c.queue {
+		c.mark[k] = apart
+		if c.near(int(k)) {
+			c.mark[k] = beside
+		}
+	}
+}

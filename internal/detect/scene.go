@@ -1,0 +1,214 @@
+package detect
+
+import "time"
+
+// How fast the background learns: time constants in seconds of PTS, so that
+// the frame rate does not matter.
+const (
+	learnQuiet  = 4.0  // a pixel that does not differ
+	learnStill  = 0.3  // one that has differed without moving for stillTime: it came to stay, or the light changed
+	learnMoving = 60.0 // one that differs otherwise
+	learnNoise  = 4.0  // the noise of one that does not differ
+	learnUnrest = 15.0 // the noise of one that differs again and again
+	followLight = 30.0 // the exposure that the background is kept in
+)
+
+// What counts as a change, in grey levels of 0 to 255 and shares of the picture.
+const (
+	leastChange = 3.0  // what a pixel must differ by, beyond its noise
+	noiseFactor = 4.0  // how often its mean deviation counts as noise
+	firstNoise  = 1.5  // mean deviation before any is known
+	upheaval    = 0.55 // where more than this changes, it is hardly a thing that came …
+	relief      = 0.25 // … until no more than this differs
+)
+
+const (
+	stillTime  = 2.0                    // s
+	lag        = 200 * time.Millisecond // what moves differs from so long ago
+	longestGap = time.Second            // frames further apart tell nothing about motion
+	patience   = 500 * time.Millisecond // an upheaval that lasts so long is a new scene
+	settle     = 400 * time.Millisecond // a new scene is not judged before
+	slack      = 5 * time.Millisecond   // frames may come so much early or late
+)
+
+// A scene is what the camera sees when nothing happens, and what differs now.
+// The background is a running mean for each pixel, with a running mean
+// deviation that sets the pixel's threshold (as in Σ-Δ and W4 detectors:
+// Manzanera 2007, Haritaoglu 2000); frames are compared under one light. What
+// counts as moving must differ from the background and from the frame lag
+// ago, so that what was switched on, put down or taken away is over at once.
+type scene struct {
+	view       *view
+	background []float32
+	noise      []float32 // mean deviation of a quiet pixel
+	still      []float32 // s since a pixel began to differ without moving
+	light      light
+	samples    []int32 // pixels that the light is fitted on
+	seen       int     // pixels that may be looked at
+	least      size    // what a region must have to count
+
+	past    past
+	fresh   bool          // no frame was looked at yet
+	last    time.Duration // PTS of the last frame
+	adopted time.Duration // PTS at which the background was last taken over whole
+	upset   bool          // since an upheaval: nothing that shows is new in the scene
+	since   time.Duration // PTS at which that began
+
+	different, moving, tmp bitmap
+	cells                  cells
+}
+
+// newScene makes an empty scene for lumas of m's size, in which a person of
+// the height smallest, a fraction of the picture's, counts.
+func newScene(m *mask, smallest float64) *scene {
+	v := newView(m)
+	n := v.w * v.h
+	s := &scene{
+		view: v, background: make([]float32, n), noise: make([]float32, n), still: make([]float32, n),
+		different: newBitmap(v.w, v.h), moving: newBitmap(v.w, v.h), tmp: newBitmap(v.w, v.h),
+		cells: newCells(v.w, v.h), least: leastSize(smallest * float64(v.h)), fresh: true, past: newPast(n),
+	}
+	for _, in := range v.seen {
+		if in {
+			s.seen++
+		}
+	}
+	// One pixel in nine tells the light well enough, unless the zones are small.
+	for stride := 3; stride >= 1 && len(s.samples) < 300; stride-- {
+		s.samples = s.samples[:0]
+		for i, in := range v.seen {
+			if in && i%v.w%stride == 0 && i/v.w%stride == 0 {
+				s.samples = append(s.samples, int32(i))
+			}
+		}
+	}
+	return s
+}
+
+// look compares l with the background, updates the background, and gives the
+// regions that move. l has the size that the scene was made for and is masked
+// already. The regions are valid until the next call. While s.upset they say
+// only where things are that were there before.
+func (s *scene) look(l Luma, pts time.Duration) []region {
+	dt := pts - s.last
+	s.last = pts
+	now := s.past.push(pts)
+	s.view.take(now.pix, l)
+	if s.fresh {
+		s.fresh = false
+		for i := range s.noise {
+			s.noise[i] = firstNoise
+		}
+		s.adopt(now, pts)
+		return nil
+	}
+	if dt > longestGap {
+		s.past.forget()
+	}
+	s.light = fitLight(s.light, now.pix, s.background, s.samples)
+	now.light = s.light
+	then := s.past.before(pts - lag)
+	passed, age := float32(min(dt, longestGap).Seconds()), float32((pts - s.adopted).Seconds())
+	changed := s.compare(now, then, passed, age)
+	if s.disturbed(float64(changed)/float64(max(1, s.seen)), pts) {
+		s.adopt(now, pts)
+		return nil
+	}
+	if changed == 0 || then == nil || pts-s.adopted < settle {
+		s.cells.rest(passed, age)
+		return nil
+	}
+	s.different.open(s.tmp)
+	for i := range s.moving.words {
+		s.moving.words[i] &= s.different.words[i]
+	}
+	return s.cells.regions(s, now, passed, age)
+}
+
+// disturbed reports whether the scene at pts, of which the given share differs,
+// is a new one: the infrared lamp came on, the camera was turned. A flash or a
+// hand before the lens is over sooner.
+func (s *scene) disturbed(share float64, pts time.Duration) bool {
+	switch {
+	case share > upheaval && !s.upset:
+		s.upset, s.since = true, pts
+	case share <= relief:
+		s.upset = false
+	}
+	return s.upset && pts-s.since >= patience
+}
+
+// adopt takes the frame over as the background. The noise stays: it belongs to
+// the sensor more than to the scene.
+func (s *scene) adopt(now *moment, pts time.Duration) {
+	copy(s.background, now.pix)
+	s.light = light{1, 0}
+	now.light = s.light
+	s.adopted, s.upset = pts, false
+	s.past.forget()
+}
+
+// compare marks what differs and what moves, learns, and counts the pixels
+// that differ. then may be nil.
+func (s *scene) compare(now, then *moment, dt, age float32) int {
+	rate := func(tau float32) float32 { return dt / (min(tau, age) + dt) }
+	quiet, still, moving := rate(learnQuiet), rate(learnStill), dt/(learnMoving+dt)
+	noiseRate, unrest := rate(learnNoise), dt/(learnUnrest+dt)
+	follow := dt / (followLight + dt)
+	lt, inverse := s.light, 1/s.light.gain
+	// Without an older frame the background stands in for it, and the caller
+	// takes nothing for moving.
+	old, oldLight := s.background, lt
+	if then != nil {
+		old, oldLight = then.pix, lt.after(then.light)
+	}
+	w := s.view.w
+	changed := 0
+	for y := range s.view.h {
+		o := y * w
+		frame, back, noise, was := now.pix[o:][:w], s.background[o:][:w], s.noise[o:][:w], old[o:][:w]
+		seen, stillFor := s.view.seen[o:][:w], s.still[o:][:w]
+		differs, moves := s.different.row(y), s.moving.row(y)
+		clear(differs)
+		clear(moves)
+		calm := s.cells.calm[y/s.cells.side*s.cells.w:]
+		for x, in := range seen {
+			if !in {
+				continue
+			}
+			b, n := back[x], noise[x]
+			shown := lt.of(b)
+			d := frame[x] - shown
+			away := max(d, -d)
+			limit := (leastChange + noiseFactor*n) * calm[x/s.cells.side]
+			t := frame[x] - oldLight.of(was[x])
+			since := max(t, -t)
+			// Noise shows against both; a slow shadow, against one only, must
+			// not pass for much of it.
+			unquiet := (away + since) / 2
+			b += follow * (shown - b)
+			step := d * inverse
+			if away <= limit {
+				stillFor[x] = 0
+				noise[x] = n + noiseRate*(unquiet-n)
+				back[x] = b + quiet*step
+				continue
+			}
+			changed++
+			differs[x>>6] |= 1 << (x & 63)
+			noise[x] = n + unrest*(min(unquiet, 3*limit)-n)
+			switch {
+			case since > limit:
+				moves[x>>6] |= 1 << (x & 63)
+				stillFor[x] = 0
+				back[x] = b + moving*step
+			case stillFor[x] < stillTime:
+				stillFor[x] += dt
+				back[x] = b + moving*step
+			default:
+				back[x] = b + still*step
+			}
+		}
+	}
+	return changed
+}

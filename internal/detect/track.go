@@ -1,0 +1,110 @@
+package detect
+
+import (
+	"time"
+
+	"doorbelld/internal/event"
+)
+
+// The life of a track, in the frames' own time.
+const (
+	proof     = 300 * time.Millisecond // what is new must move that long; a step of light is over sooner
+	forgiven  = 400 * time.Millisecond // how long an unproven track may be unseen
+	gone      = 2 * time.Second        // how long a proven one may be unseen before it ends
+	hidden    = 4 * time.Second        // …and while something else covers its place
+	zoneProof = 500 * time.Millisecond // how long it must stand in another zone before that is told
+	tellEvery = 2 * time.Second        // between updates that tell of a new place in the same zone
+)
+
+// A track is one moving thing through the frames. All times are PTS.
+type track struct {
+	id     uint32 // 0 until it is proven
+	box    event.Box
+	vx, vy float64 // of its centre, picture widths and heights a second
+	born   time.Duration
+	seen   time.Duration
+	missed int // frames since it was seen
+	hits   int // frames it was seen in …
+	frames int // … of those since it was born
+	score  float64
+
+	zone     int // the one it was last told to be in
+	nextZone int // the one it stands in now
+	since    time.Duration
+	told     event.Box
+	toldAt   time.Duration
+
+	now     int // index of its spotting in this frame, or -1
+	covered bool
+}
+
+func newTrack(s spotting, now time.Duration) track {
+	return track{box: s.box, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+}
+
+// expected gives where the track should be at now if it went on as it did.
+func (t *track) expected(now time.Duration) event.Box {
+	dt := min(now-t.seen, forgiven).Seconds()
+	b := t.box
+	b.X += t.vx * dt
+	b.Y += t.vy * dt
+	return b
+}
+
+// follow takes s over as where the track is now.
+func (t *track) follow(s spotting, now time.Duration) {
+	if dt := (now - t.seen).Seconds(); dt > 0 {
+		const smooth = 0.4
+		from, to := t.box.Centre(), s.box.Centre()
+		t.vx += smooth * ((to.X-from.X)/dt - t.vx)
+		t.vy += smooth * ((to.Y-from.Y)/dt - t.vy)
+	}
+	t.box, t.seen = s.box, now
+	t.hits++
+	t.missed = 0
+	t.score += (s.score - t.score) / float64(min(t.hits, 10))
+	if s.zone != t.nextZone {
+		t.nextZone, t.since = s.zone, now
+	}
+}
+
+// proven reports whether an unproven track has shown enough to be told about:
+// long enough, and in two of three frames.
+func (t *track) proven() bool {
+	return t.seen-t.born >= proof-slack && t.missed == 0 && 3*t.hits >= 2*t.frames
+}
+
+// over reports whether the track's life has ended by now.
+func (t *track) over(now time.Duration) bool {
+	unseen := now - t.seen
+	switch {
+	case t.id == 0 && t.covered:
+		return true // a part of something that has a track already
+	case t.id == 0:
+		return t.missed >= 2 && unseen > forgiven
+	case t.covered:
+		return unseen > hidden
+	}
+	return unseen > gone
+}
+
+// sighting gives what is told of the track.
+func (t *track) sighting(p event.Phase) Sighting {
+	return Sighting{Track: t.id, Category: event.Motion, Phase: p, Zone: t.zone, Score: t.score, Box: t.box}
+}
+
+// tell gives the update that is due at now, if any.
+func (t *track) tell(now time.Duration) (Sighting, bool) {
+	const moved = 0.3 // IoU with the box last told, below which it is elsewhere
+	// A new zone will tell the place too, so the place waits for it.
+	newZone := t.nextZone != t.zone && now-t.since >= zoneProof
+	newPlace := t.nextZone == t.zone && now-t.toldAt >= tellEvery && t.box.IoU(t.told) < moved
+	if t.missed > 0 || !newZone && !newPlace {
+		return Sighting{}, false
+	}
+	if newZone {
+		t.zone = t.nextZone
+	}
+	t.told, t.toldAt = t.box, now
+	return t.sighting(event.Update), true
+}

@@ -1,0 +1,175 @@
+package detect
+
+import (
+	"math"
+	"time"
+
+	"doorbelld/internal/event"
+)
+
+// maxTracks bounds how many things are followed at once. What comes on top is
+// not followed until another one ends.
+const maxTracks = 32
+
+// A spotting is a region as a track takes it: in fractions of the picture.
+type spotting struct {
+	px    pixelBox
+	box   event.Box
+	zone  int
+	score float64
+	taken bool
+}
+
+// tracks follows what moves. Spottings are given to tracks greedily, best pair
+// first, by overlap and nearness to where the track is expected (as SORT does,
+// Bewley 2016, without its filter). A spotting left over in a followed track's
+// place is a part of it; a track left over in a spotting's place waits behind
+// it. Every choice has a fixed order, so the same frames give the same lives.
+type tracks struct {
+	list   []track
+	lastID uint32
+}
+
+func newTracks() tracks { return tracks{list: make([]track, 0, maxTracks)} }
+
+// step gives the spottings of the frame at now to the tracks and appends to out
+// what there is to tell. place gives a pixel box's fractions and zone; without
+// births no spotting begins a track.
+func (ts *tracks) step(found []spotting, now time.Duration, births bool, place func(pixelBox) (event.Box, int), out []Sighting) []Sighting {
+	for i := range ts.list {
+		t := &ts.list[i]
+		t.now, t.covered = -1, false
+		t.frames++
+		t.missed++
+	}
+	ts.pair(found, now)
+	ts.join(found, now, place)
+	for i := range ts.list {
+		t := &ts.list[i]
+		if t.now >= 0 {
+			t.follow(found[t.now], now)
+			continue
+		}
+		t.covered = covers(found, t.expected(now).Centre())
+	}
+	for _, s := range found {
+		if births && !s.taken && s.score >= begins && len(ts.list) < maxTracks {
+			ts.list = append(ts.list, newTrack(s, now))
+		}
+	}
+	kept := ts.list[:0]
+	for _, t := range ts.list {
+		switch {
+		case t.over(now):
+			if t.id != 0 {
+				out = append(out, t.sighting(event.End))
+			}
+			continue
+		case t.id == 0 && t.proven():
+			ts.lastID++
+			t.id = ts.lastID
+			t.zone, t.told, t.toldAt = t.nextZone, t.box, now
+			out = append(out, t.sighting(event.Start))
+		case t.id != 0:
+			if s, due := t.tell(now); due {
+				out = append(out, s)
+			}
+		}
+		kept = append(kept, t)
+	}
+	ts.list = kept
+	return out
+}
+
+// finish ends all lives.
+func (ts *tracks) finish(out []Sighting) []Sighting {
+	for i := range ts.list {
+		if t := &ts.list[i]; t.id != 0 {
+			out = append(out, t.sighting(event.End))
+		}
+	}
+	ts.list = ts.list[:0]
+	return out
+}
+
+// pair takes the best pair of a track and a spotting as long as there is one.
+// Of equal pairs the older track and the earlier spotting win.
+func (ts *tracks) pair(found []spotting, now time.Duration) {
+	for {
+		best, bt, bs := 0.0, -1, -1
+		for i := range ts.list {
+			t := &ts.list[i]
+			if t.now >= 0 {
+				continue
+			}
+			b := t.expected(now)
+			for k := range found {
+				if found[k].taken {
+					continue
+				}
+				a := affinity(b, found[k].box)
+				if t.id != 0 {
+					a *= 1.25 // a proven track comes before a newcomer
+				}
+				if a > best {
+					best, bt, bs = a, i, k
+				}
+			}
+		}
+		if bt < 0 {
+			return
+		}
+		ts.list[bt].now = bs
+		found[bs].taken = true
+	}
+}
+
+// affinity tells how well a spotting fits where a track is expected: 0 is not
+// at all, 2 is exactly.
+func affinity(t, s event.Box) float64 {
+	a, b := t.Centre(), s.Centre()
+	reach := (math.Hypot(t.W, t.H)+math.Hypot(s.W, s.H))/4 + 0.02
+	near := 1 - math.Hypot(a.X-b.X, a.Y-b.Y)/reach
+	overlap := t.IoU(s)
+	if near <= 0 && overlap < 0.1 {
+		return 0
+	}
+	return max(near, 0) + overlap
+}
+
+// join adds spottings that lie in a followed track's place to it: a person's
+// head and legs are one thing even where the coat looks like the wall.
+func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox) (event.Box, int)) {
+	for k := range found {
+		if found[k].taken {
+			continue
+		}
+		c := found[k].box.Centre()
+		for i := range ts.list {
+			t := &ts.list[i]
+			if t.now < 0 || !inside(t.expected(now), c) {
+				continue
+			}
+			whole := &found[t.now]
+			whole.px = whole.px.union(found[k].px)
+			whole.box, whole.zone = place(whole.px)
+			whole.score = max(whole.score, found[k].score)
+			found[k].taken = true
+			break
+		}
+	}
+}
+
+// covers reports whether p lies in one of the spottings.
+func covers(found []spotting, p event.Point) bool {
+	for k := range found {
+		if inside(found[k].box, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func inside(b event.Box, p event.Point) bool {
+	return p.X >= b.X && p.X <= b.X+b.W && p.Y >= b.Y && p.Y <= b.Y+b.H
+}

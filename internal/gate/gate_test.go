@@ -1,0 +1,511 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
+	"doorbelld/internal/link"
+	"doorbelld/internal/publish"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var ctx = context.Background()
+
+// told reads what was published on home's motion topic.
+func told(t *testing.T, m publish.Message) (id, phase string) {
+	t.Helper()
+	var o struct {
+		ID    string `json:"id"`
+		Phase string `json:"phase"`
+	}
+	if err := json.Unmarshal(m.Payload(), &o); err != nil {
+		t.Fatalf("%s: %s: %v", m.Topic(), m.Payload(), err)
+	}
+	return o.ID, o.Phase
+}
+
+func TestOneLifeFromEyeToBroker(t *testing.T) {
+	s := newFakeSession()
+	b := newBench(t, s)
+	b.grant(event.Details)
+	e := b.eye()
+	e.see(t, 1, event.Start)
+	first, phase := told(t, s.next(t))
+	if phase != "start" || string(s.next(t).Payload()) != "ON" {
+		t.Errorf("after the start: %v", s.all())
+	}
+	e.see(t, 1, event.Update)
+	if id, phase := told(t, s.next(t)); id != first || phase != "update" {
+		t.Errorf("update: id %s, phase %s; the start had id %s", id, phase, first)
+	}
+	e.see(t, 2, event.Start)
+	second, _ := told(t, s.next(t))
+	if second == first || string(s.next(t).Payload()) != "ON" {
+		t.Errorf("a second thing: id %s as the first, or not ON", second)
+	}
+	e.see(t, 1, event.End)
+	if id, phase := told(t, s.next(t)); id != first || phase != "end" {
+		t.Errorf("end: id %s, phase %s", id, phase)
+	}
+	e.Kill() // what the eye saw ends with it
+	if id, phase := told(t, s.next(t)); id != second || phase != "end" {
+		t.Errorf("after the eye's death: id %s, phase %s", id, phase)
+	}
+	if m := s.next(t); string(m.Payload()) != "OFF" {
+		t.Errorf("after all has ended: %s", m.Payload())
+	}
+	b.eye() // and another one is started
+	b.await("everything settled", func(Status) bool { return len(b.leaves(ledger.KindOutcome)) == len(b.leaves(ledger.KindRelease)) })
+}
+
+// An eye that does not keep to what is wanted, and sees everything: without a
+// grant not a message comes of it.
+func TestP1_SilenceAtTheGate(t *testing.T) {
+	s := newFakeSession()
+	b := newBench(t, s)
+	if err := b.AddRecipient(ctx, consent.Recipient{Name: "home", Kind: consent.Owner}); err != nil {
+		t.Fatal(err)
+	}
+	e := b.eye()
+	if w := <-e.wants; len(w.Categories) > 0 || w.Level != event.None {
+		t.Errorf("without a grant the eye is asked for %+v", w)
+	}
+	for track := uint32(1); track <= 20; track++ {
+		e.see(t, track, event.Start)
+		e.see(t, track, event.End)
+	}
+	b.await("40 withheld", func(s Status) bool { return s.Counts.Withheld["home"][consent.NoGrant.String()] == 40 })
+	if rows, err := b.ledger.Outbox(ctx, 10); err != nil || len(rows) > 0 {
+		t.Errorf("in the outbox: %d rows, %v", len(rows), err)
+	}
+	if got := s.all(); len(got) > 0 {
+		t.Errorf("published: %v", got)
+	}
+	if leaves := b.leaves(ledger.KindRelease); len(leaves) > 0 {
+		t.Errorf("recorded: %v", leaves)
+	}
+}
+
+// At the moment when a message is handed over its release is in the ledger, with
+// its grant; and once the ledger fails nothing is handed over any more.
+func TestP2_NoReceiptNoReleaseAtTheGate(t *testing.T) {
+	s := newFakeSession()
+	var b *bench
+	recorded := func(m publish.Message) bool {
+		for leaf, err := range b.ledger.Leaves(ctx, 0, ledger.KindRelease) {
+			if err != nil {
+				t.Error(err)
+				return false
+			}
+			r, err := decode[releaseBody](leaf.Body)
+			if err != nil {
+				t.Error(err)
+				return false
+			}
+			if strings.Contains(string(m.Payload()), r.Event.String()) && strings.Contains(string(m.Payload()), `"`+r.Phase.String()+`"`) && r.Grant == 1 && r.Recipient == "home" {
+				return true
+			}
+		}
+		return false
+	}
+	s.publish = func(_ context.Context, m publish.Message) error {
+		if !strings.HasSuffix(m.Topic(), "/state") && !recorded(m) {
+			t.Errorf("sent without a record: %s", m.Payload())
+		}
+		return nil
+	}
+	b = newBench(t, s)
+	b.grant(event.Details)
+	e := b.eye()
+	for track := uint32(1); track <= 5; track++ {
+		e.see(t, track, event.Start)
+		e.see(t, track, event.End)
+	}
+	b.await("ten deliveries", func(s Status) bool { return s.Counts.Delivered["home"] == 10 })
+
+	if err := b.ledger.Close(); err != nil { // from here on nothing can be recorded
+		t.Fatal(err)
+	}
+	before := len(s.all())
+	e.see(t, 6, event.Start)
+	e.see(t, 6, event.End)
+	b.await("both withheld", func(s Status) bool { return s.Counts.Withheld["home"][consent.LedgerFault.String()] == 2 })
+	if after := len(s.all()); after != before {
+		t.Errorf("%d messages were sent without a ledger", after-before)
+	}
+	if b.Status().Ledger == "" {
+		t.Error("the status does not tell of the fault")
+	}
+}
+
+// A message hangs on its way out. Revoke, pause and removal of the recipient
+// return only after the connection was cut, and nothing starts afterwards, what
+// was queued included.
+func TestP3_RevocationAtTheGate(t *testing.T) {
+	for name, narrow := range map[string]func(*bench) error{
+		"revoke":           func(b *bench) error { return b.Revoke(ctx, 1) },
+		"pause":            func(b *bench) error { return b.Pause(ctx, 0) },
+		"pause by message": func(b *bench) error { return b.PauseByMessage(ctx, 5) },
+		"remove":           func(b *bench) error { return b.RemoveRecipient(ctx, "home") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			stalled, next := newFakeSession(), newFakeSession()
+			stalled.publish = func(ctx context.Context, m publish.Message) error {
+				select {
+				case <-stalled.done:
+					return errors.New("cut")
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			b := newBench(t, stalled, next)
+			b.grant(event.Details)
+			e := b.eye()
+			e.see(t, 1, event.Start)
+			stalled.next(t) // it hangs now
+			for track := uint32(2); track <= 10; track++ {
+				e.see(t, track, event.Start)
+			}
+			b.await("all recorded", func(s Status) bool { return s.Counts.Released["home"]["motion"] == 10 })
+			if err := narrow(b); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-stalled.done:
+			default:
+				t.Error("it returned while the connection was open, with a message on its way")
+			}
+			b.await("all withdrawn over the next connection", func(Status) bool {
+				rows, err := b.ledger.Outbox(ctx, 20)
+				return err == nil && len(rows) == 0
+			})
+			if sent := len(stalled.all()) + len(next.all()); sent != 1 {
+				t.Errorf("%d messages started, want only the one from before", sent)
+			}
+			if got := len(b.leaves(ledger.KindOutcome)); got != 10 {
+				t.Errorf("%d outcomes of 10 releases", got)
+			}
+		})
+	}
+}
+
+// A narrowing that has nothing to do with what is on its way leaves the
+// connection alone.
+func TestRevokingAnotherGrantCutsNothing(t *testing.T) {
+	s := newFakeSession()
+	hold := make(chan struct{})
+	s.publish = func(ctx context.Context, m publish.Message) error { <-hold; return nil }
+	b := newBench(t, s)
+	b.grant(event.Details)
+	other := b.grant(event.Notice)
+	e := b.eye()
+	e.see(t, 1, event.Start)
+	s.next(t)
+	if err := b.Revoke(ctx, other); err != nil {
+		t.Fatal(err)
+	}
+	close(hold)
+	b.await("the delivery", func(s Status) bool { return s.Counts.Delivered["home"] == 1 })
+	select {
+	case <-s.done:
+		t.Error("the connection was cut")
+	default:
+	}
+}
+
+// Many revocations against a stream of messages: once Revoke has returned, no
+// Publish begins under that grant.
+func TestRevokeRaces(t *testing.T) {
+	s := newFakeSession()
+	sessions := []*fakeSession{s}
+	for range 200 {
+		sessions = append(sessions, newFakeSession())
+	}
+	var mu sync.Mutex
+	begun := 0 // messages handed over so far, by all sessions
+	for _, s := range sessions {
+		s.publish = func(context.Context, publish.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			begun++
+			return nil
+		}
+	}
+	b := newBench(t, sessions...)
+	e := b.eye()
+	track := uint32(0)
+	for range 30 {
+		id := b.grant(event.Details)
+		for range 4 {
+			track++
+			e.see(t, track, event.Start)
+			e.see(t, track, event.End)
+		}
+		if err := b.Revoke(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		at := begun
+		mu.Unlock()
+		b.await("an empty outbox", func(Status) bool {
+			rows, err := b.ledger.Outbox(ctx, 1)
+			return err == nil && len(rows) == 0
+		})
+		mu.Lock()
+		// One hand-over may have begun before the cut and be counted after it.
+		if begun > at+1 {
+			t.Errorf("%d messages after the revocation of %s", begun-at, id)
+		}
+		mu.Unlock()
+	}
+}
+
+// What was allowed and not yet sent when the daemon died is sent by the next one,
+// under the policy that the ledger gives back.
+func TestRestartKeepsPolicyAndOutbox(t *testing.T) {
+	dir := t.TempDir()
+	b := openBench(t, dir) // the broker is away
+	b.grant(event.Details)
+	b.eye().see(t, 1, event.Start)
+	b.await("the record", func(s Status) bool { return s.Counts.Released["home"]["motion"] == 1 })
+	before, _ := b.Policy()
+	b.stop()
+
+	s := newFakeSession()
+	b = openBench(t, dir, s)
+	after, _ := b.Policy()
+	if len(after.Grants()) != 1 || len(before.Grants()) != 1 || !after.Grants()[0].Until.Equal(before.Grants()[0].Until) || len(after.Recipients()) != 1 {
+		t.Errorf("the policy came back as %+v, was %+v", after, before)
+	}
+	if _, phase := told(t, s.next(t)); phase != "start" {
+		t.Errorf("phase %s", phase)
+	}
+}
+
+// A message that the broker did not confirm is sent again over the next
+// connection, and only then counts as delivered.
+func TestUnconfirmedIsSentAgain(t *testing.T) {
+	first, second := newFakeSession(), newFakeSession()
+	first.publish = func(context.Context, publish.Message) error { first.Close(); return errors.New("lost") }
+	b := newBench(t, first, second)
+	b.grant(event.Notice)
+	b.eye().see(t, 1, event.Start)
+	a, _ := told(t, first.next(t))
+	if c, _ := told(t, second.next(t)); a != c {
+		t.Errorf("another event came: %s, %s", a, c)
+	}
+	b.await("one delivery", func(s Status) bool { return s.Counts.Delivered["home"] == 1 })
+}
+
+func TestUntrustedClockHoldsWhatWaits(t *testing.T) {
+	s := newFakeSession()
+	dir := t.TempDir()
+	b := openBench(t, dir)
+	b.grant(event.Notice)
+	b.eye().see(t, 1, event.Start)
+	b.await("the record", func(s Status) bool { return s.Counts.Released["home"]["motion"] == 1 })
+	b.clock.mu.Lock()
+	b.clock.trusted = false
+	b.clock.mu.Unlock()
+	b.session <- s
+	b.await("the connection", func(s Status) bool { return s.Broker.Connected })
+	e := b.eye // the want must go to nothing, too
+	_ = e
+	b.await("nothing wanted", func(s Status) bool { return len(s.Want.Categories) == 0 })
+	if got := s.all(); len(got) > 0 {
+		t.Errorf("sent without a trusted clock: %v", got)
+	}
+	if _, err := b.AddGrant(ctx, Draft{Recipient: "home", Category: event.Motion, Level: event.Notice, Purpose: consent.OwnerAlert,
+		Zones: []string{event.Everything}, Until: time.Now().Add(time.Hour)}); !isRefusal(err) || !strings.Contains(err.Error(), "clock confirm") {
+		t.Errorf("a grant without a trusted clock: %v", err)
+	}
+	if _, err := b.ConfirmClock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.next(t)
+}
+
+func isRefusal(err error) bool {
+	var r *Refusal
+	return errors.As(err, &r)
+}
+
+func TestRefusals(t *testing.T) {
+	b := newBench(t)
+	b.grant(event.Details)
+	good := Draft{Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: consent.OwnerAlert, Zones: []string{event.Everything}, Until: time.Now().Add(time.Hour)}
+	for name, tc := range map[string]struct {
+		spoil func(*Draft)
+		want  string
+	}{
+		"unknown recipient": {func(d *Draft) { d.Recipient = "bob" }, "no recipient"},
+		"past expiry":       {func(d *Draft) { d.Until = time.Now().Add(-time.Hour) }, "has passed"},
+		"no expiry":         {func(d *Draft) { d.Until = time.Time{} }, "until when"},
+		"pictures":          {func(d *Draft) { d.Level = event.Crop }, "no pictures"},
+		"unknown zone":      {func(d *Draft) { d.Zones = []string{"moon"} }, "no zone"},
+	} {
+		d := good
+		tc.spoil(&d)
+		if g, err := b.AddGrant(ctx, d); !isRefusal(err) || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %+v, %v", name, g, err)
+		}
+	}
+	if p, _ := b.Policy(); len(p.Grants()) != 1 {
+		t.Errorf("refused grants were kept: %+v", p.Grants())
+	}
+	if _, err := b.AddGrant(ctx, good); err != nil {
+		t.Errorf("the unspoilt draft: %v", err)
+	}
+	if err := b.Revoke(ctx, 9); !isRefusal(err) {
+		t.Errorf("revoking an unknown grant: %v", err)
+	}
+}
+
+// TestEyesThatBreakTheRules feeds the gate words that no honest eye says: it ends
+// that eye, starts another, and goes on serving.
+func TestEyesThatBreakTheRules(t *testing.T) {
+	for name, speak := range map[string]func(*testing.T, *fakeEye){
+		"garbage": func(t *testing.T, e *fakeEye) { e.mine.Write([]byte("GET / HTTP/1.1\r\n\r\n")) },
+		"oversized": func(t *testing.T, e *fakeEye) {
+			e.mine.Write([]byte{'d', 'b', link.Version, 3, 0xff, 0xff, 0xff, 0xff})
+		},
+		"update of nothing": func(t *testing.T, e *fakeEye) { e.see(t, 1, event.Update) },
+		"start twice":       func(t *testing.T, e *fakeEye) { e.see(t, 1, event.Start); e.see(t, 1, event.Start) },
+		"a number used again": func(t *testing.T, e *fakeEye) {
+			e.see(t, 1, event.Start)
+			e.see(t, 1, event.End)
+			e.see(t, 1, event.Start)
+		},
+		"a zone that is not": func(t *testing.T, e *fakeEye) {
+			// Everything is looked at here, so the index means nothing; the track does.
+			e.see(t, 5, event.Start)
+			e.see(t, 4, event.Start)
+		},
+		"too many at once": func(t *testing.T, e *fakeEye) {
+			for i := uint32(1); i <= maxLive+1; i++ {
+				e.see(t, i, event.Start)
+			}
+		},
+		"a flood": func(t *testing.T, e *fakeEye) {
+			for range 2 * burst {
+				if link.WriteHealth(e.mine, link.Health{Camera: link.Live}) != nil {
+					return
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFakeSession()
+			b := newBench(t, s)
+			b.grant(event.Notice)
+			e := b.eye()
+			speak(t, e)
+			select {
+			case <-e.dead:
+			case <-time.After(patience):
+				t.Fatal("the eye lives on")
+			}
+			for len(s.took) > 0 {
+				<-s.took
+			}
+			b.eye().see(t, 1, event.Start)
+			s.next(t)
+		})
+	}
+}
+
+func TestAbsentCameraIsLookedForAgain(t *testing.T) {
+	dir := t.TempDir()
+	c, cancel := context.WithCancel(ctx)
+	l, err := ledger.Open(c, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := make(chan struct{}, 100)
+	g, err := New(c, Options{Device: "front", Setup: link.Setup{Source: link.V4L2, Path: "/dev/video9", Everything: true}, Ledger: l, Clock: &fakeClock{trusted: true},
+		Eye: func(context.Context) (Eye, error) {
+			tries <- struct{}{}
+			return nil, &fs.PathError{Op: "open", Path: "/dev/video9", Err: fs.ErrNotExist}
+		},
+		Connect: func(context.Context) (Session, error) { return newFakeSession(), nil }, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- g.Run(c) }()
+	for range 2 {
+		select {
+		case <-tries:
+		case <-time.After(patience):
+			t.Fatal("no try")
+		}
+	}
+	if s := g.Status(); s.Eye.Running || s.Eye.Camera != link.Lost || s.Eye.Fault != link.Absent || !strings.Contains(s.Eye.Text, "no camera at /dev/video9") {
+		t.Errorf("status %+v", s.Eye)
+	}
+	cancel()
+	if err := errors.Join(<-ended, l.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot be mended by waiting ends the daemon.
+func TestNoEyeEndsRun(t *testing.T) {
+	l, err := ledger.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(ctx, Options{Device: "front", Ledger: l, Clock: &fakeClock{}, Eye: func(context.Context) (Eye, error) { return nil, ErrNoEye },
+		Connect: func(context.Context) (Session, error) { return newFakeSession(), nil }, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Run(ctx); !errors.Is(err, ErrNoEye) {
+		t.Errorf("Run: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPauseByMessageOnlyLengthens(t *testing.T) {
+	b := newBench(t)
+	if err := b.Pause(ctx, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	p, m := b.Policy()
+	until, _ := p.PausedUntil(m.Now)
+	for _, minutes := range []int{1, 30, 60} {
+		if err := b.PauseByMessage(ctx, minutes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(b.leaves(ledger.KindPause)); got != 1 {
+		t.Errorf("%d pauses recorded, want the owner's alone", got)
+	}
+	if err := b.PauseByMessage(ctx, 90); err != nil {
+		t.Fatal(err)
+	}
+	p, m = b.Policy()
+	if later, _ := p.PausedUntil(m.Now); !later.After(until.Add(20 * time.Minute)) {
+		t.Errorf("paused until %v, was %v", later, until)
+	}
+	if err := b.Resume(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if b.Status().Paused.Paused {
+		t.Error("still paused")
+	}
+}

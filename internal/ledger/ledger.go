@@ -1,0 +1,450 @@
+// Package ledger keeps the append-only record of everything the owner decided
+// and everything that was released, and beside it the outbox: what is allowed
+// and not yet sent. It is one SQLite file with one writer, the gate, and the
+// only place that imports SQLite.
+//
+// A leaf has a number, a time, a kind and a body. Leaves are numbered 0, 1, 2…
+// without gaps and are never changed or deleted; their order is their number,
+// never their time. Bodies are opaque bytes (by convention canonical JSON): the
+// ledger neither reads nor rewrites them, and knows nothing of consent.
+//
+// A release is committed together with its outbox row, and leaves the outbox
+// together with its outcome. So each release leaf has exactly one of the two,
+// whatever happens in between.
+//
+// # Faults
+//
+// Every write is one transaction, and is on disk (fsync) when the call returns
+// nil. When a write fails it may or may not be on disk; the Ledger is then
+// broken: this call and all later ones return [ErrBroken], until the folder is
+// closed and opened again, which finds out. That is deliberate. A gate that goes
+// on after such a failure would answer from a memory that the disk does not share.
+//
+// # On disk
+//
+// In the state folder:
+//
+//	ledger.lock   flock'ed while a Ledger is open; holds the opener's process id
+//	ledger.db     SQLite, mode 0600; application_id 0x44424c52 ("DBLR"), user_version = format version, 1
+//	ledger.db-wal SQLite's write-ahead log; part of the state while it exists
+//	ledger.db.new left by a crash during the very first start; removed by the next
+//
+// Table leaves, the record:
+//
+//	idx   INTEGER  number of the leaf: 0, 1, 2… without gaps
+//	at    INTEGER  when, microseconds since 1970 UTC; never falls from one leaf to the next
+//	kind  TEXT     one of the names of [Kinds]
+//	body  BLOB     1 to [MaxBytes] bytes, opaque
+//
+// Table outbox, what is still to be sent:
+//
+//	idx      INTEGER  the release leaf it belongs to
+//	urgent   INTEGER  1: goes before all that is not
+//	deadline INTEGER  microseconds since 1970 UTC; past it, it is not to be sent
+//	payload  BLOB     1 to MaxBytes bytes, opaque
+//
+// Triggers refuse a leaf out of order, a change or removal of a leaf, and an
+// outbox row without its release leaf.
+//
+// A settled payload is overwritten in the database (secure_delete). Its copy in
+// the write-ahead log goes when that log is cut: on Close, on Open, and after
+// about 256 pages. Flash keeps erased blocks for as long as it likes; that is
+// beyond any program.
+//
+// # What it does not do
+//
+// It decides nothing, sends nothing, starts no goroutine and reads no clock. It does not notice
+// a file that was replaced by an older copy of itself; that takes the signed
+// heads of a tree over these leaves.
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// MaxBytes is the most that one body or one payload may hold.
+const MaxBytes = 16 << 10
+
+// Errors that somebody branches on. They come wrapped with the detail.
+var (
+	// ErrInUse: another process has this state folder open.
+	ErrInUse = errors.New("state folder is in use by another doorbelld")
+	// ErrNewer: the file was written by a later format than this program knows.
+	ErrNewer = errors.New("ledger was written by a newer doorbelld")
+	// ErrDamaged: the file is not a ledger, or not whole.
+	ErrDamaged = errors.New("ledger is damaged")
+	// ErrBroken: a write failed, or the Ledger was closed. Nothing goes until it is opened again.
+	ErrBroken = errors.New("ledger is broken until it is opened again")
+	// ErrSettled: no outbox row under this index: settled before, or never released.
+	ErrSettled = errors.New("nothing is pending under this index")
+)
+
+// A Leaf is one line of the record. Body belongs to the caller.
+type Leaf struct {
+	Index int64
+	At    time.Time // UTC, to the microsecond
+	Kind  Kind
+	Body  []byte
+}
+
+// An Entry is one release to be recorded and then sent. Nothing of it is kept
+// after Release returns.
+type Entry struct {
+	Body     []byte    // of the release leaf
+	Outbox   []byte    // what is to be sent; erased once settled
+	Urgent   bool      // goes before all that is not
+	Deadline time.Time // past it, it is not to be sent; required
+}
+
+// A Row is one release that is not settled yet. Payload belongs to the caller.
+type Row struct {
+	Index    int64 // of its release leaf
+	Urgent   bool
+	Deadline time.Time // UTC, to the microsecond
+	Payload  []byte
+}
+
+// A Ledger is the open state folder. All methods may be called from any
+// goroutine; they take turns. A context bounds the wait for the turn. Once a
+// write has begun it runs to its end, because half a write would break the Ledger.
+type Ledger struct {
+	dir  string
+	lock *os.File
+	high atomic.Int64 // newest leaf's time, microseconds; noTime without leaves. Stored by the holder of the turn, loaded by anyone
+
+	turn chan struct{} // one token: who holds it owns everything below
+	db   *sql.DB
+	conn *sql.Conn // the one connection; keeps SQLite's own lock too
+	next int64     // index of the next leaf
+	stop error     // why the Ledger is broken; nil while it is not
+
+	stmt struct{ begin, commit, leaf, row, settle, pending, leaves, outbox *sql.Stmt }
+	// prepared is all of stmt, for closing.
+	prepared []*sql.Stmt
+}
+
+// noTime stands for the time of the newest leaf where there is none: every real
+// time is later.
+const noTime = -1
+
+// HighWater gives the latest time of any leaf, or the zero Time while there is
+// none. It never waits and never falls, and still answers when the Ledger is broken.
+func (l *Ledger) HighWater() time.Time {
+	us := l.high.Load()
+	if us == noTime {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// Append adds one leaf and returns its index; the leaf is on disk by then. Kind
+// may be any but KindRelease and KindOutcome, which only Release and Settle make.
+//
+// The leaf's time is at, or the high-water mark if at is earlier: a clock that
+// jumped back must not stop the owner from revoking. For the same reason a
+// caller that does not trust its clock passes the zero Time, so that a wild
+// clock cannot raise the mark either. A time past the year 9999 is an error.
+func (l *Ledger) Append(ctx context.Context, at time.Time, kind Kind, body []byte) (int64, error) {
+	what := "append " + kind.String()
+	switch {
+	case !kind.Valid(), kind == KindRelease, kind == KindOutcome:
+		return 0, fmt.Errorf("ledger: %s: not a kind to append", what)
+	}
+	if err := bounded(what, at, body); err != nil {
+		return 0, err
+	}
+	var index int64
+	err := l.write(ctx, what, func(b *batch) (err error) {
+		index, err = b.leaf(at, kind, body)
+		return err
+	})
+	return index, err
+}
+
+// Release adds one release leaf and one outbox row for each entry, all of them
+// or none, and returns the leaves' indexes in the order of the entries. When it
+// has returned nil, and only then, they may be sent. No entries, no write. The
+// leaves' time is at, under the rule of Append.
+func (l *Ledger) Release(ctx context.Context, at time.Time, entries []Entry) ([]int64, error) {
+	const what = "release"
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if err := bounded(what, at, e.Body, e.Outbox); err != nil {
+			return nil, err
+		}
+		if e.Deadline.Before(epoch) || e.Deadline.After(latest) {
+			return nil, fmt.Errorf("ledger: %s: deadline %v is missing or impossible", what, e.Deadline)
+		}
+	}
+	indexes := make([]int64, 0, len(entries))
+	err := l.write(ctx, what, func(b *batch) error {
+		for _, e := range entries {
+			index, err := b.leaf(at, KindRelease, e.Body)
+			if err != nil {
+				return err
+			}
+			if _, err := l.stmt.row.ExecContext(b.ctx, index, e.Urgent, e.Deadline.UnixMicro(), e.Outbox); err != nil {
+				return err
+			}
+			indexes = append(indexes, index)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return indexes, nil
+}
+
+// Settle ends the release at index: it adds an outcome leaf with body and
+// erases the outbox row, both or neither. The body says which release it is
+// about and how it ended; the ledger does not look. Settling what is not
+// pending is ErrSettled and changes nothing. The leaf's time is at, under the
+// rule of Append.
+func (l *Ledger) Settle(ctx context.Context, at time.Time, index int64, body []byte) error {
+	what := fmt.Sprintf("settle %d", index)
+	if err := bounded(what, at, body); err != nil {
+		return err
+	}
+	if err := l.take(ctx); err != nil {
+		return err
+	}
+	defer l.give()
+	var n int
+	if err := l.stmt.pending.QueryRowContext(context.WithoutCancel(ctx), index).Scan(&n); err != nil {
+		return fmt.Errorf("ledger: %s: %w", what, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("ledger: %s: %w", what, ErrSettled)
+	}
+	return l.commit(ctx, what, func(b *batch) error {
+		if _, err := b.leaf(at, KindOutcome, body); err != nil {
+			return err
+		}
+		_, err := l.stmt.settle.ExecContext(b.ctx, index)
+		return err
+	})
+}
+
+// Outbox gives at most limit pending rows, the urgent ones first, then by
+// index. Passing a deadline does not remove a row: only Settle does.
+func (l *Ledger) Outbox(ctx context.Context, limit int) (_ []Row, err error) {
+	if limit <= 0 {
+		return nil, fmt.Errorf("ledger: read outbox: limit %d", limit)
+	}
+	if err := l.take(ctx); err != nil {
+		return nil, err
+	}
+	defer l.give()
+	rows, err := l.stmt.outbox.QueryContext(context.WithoutCancel(ctx), limit)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read outbox: %w", err)
+	}
+	defer rows.Close() // its error is also rows.Err's
+	var pending []Row
+	for rows.Next() {
+		var (
+			r        Row
+			deadline int64
+		)
+		if err := rows.Scan(&r.Index, &r.Urgent, &deadline, &r.Payload); err != nil {
+			return nil, fmt.Errorf("ledger: read outbox: %w", err)
+		}
+		r.Deadline = time.UnixMicro(deadline).UTC()
+		pending = append(pending, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("ledger: read outbox: %w", err)
+	}
+	return pending, nil
+}
+
+// page is how many leaves are read in one turn: bounds memory (at most page
+// times MaxBytes) and how long a reader keeps a writer waiting.
+const page = 128
+
+// Leaves gives the leaves from index from on, in order: those of the given
+// kinds, or all of them without any. After an error it ends. Between leaves the
+// Ledger is free: the loop may append to it, and will then see what it appended.
+func (l *Ledger) Leaves(ctx context.Context, from int64, kinds ...Kind) iter.Seq2[Leaf, error] {
+	if len(kinds) == 0 {
+		kinds = Kinds()
+	}
+	return func(yield func(Leaf, error) bool) {
+		wanted, err := json.Marshal(kinds)
+		if err != nil {
+			yield(Leaf{}, fmt.Errorf("ledger: read leaves: %w", err))
+			return
+		}
+		for next := from; ; {
+			leaves, err := l.leaves(ctx, next, string(wanted))
+			if err != nil {
+				yield(Leaf{}, err)
+				return
+			}
+			for _, leaf := range leaves {
+				if !yield(leaf, nil) {
+					return
+				}
+				next = leaf.Index + 1
+			}
+			if len(leaves) < page {
+				return
+			}
+		}
+	}
+}
+
+// leaves reads one page. wanted is a JSON array of the names of kinds.
+func (l *Ledger) leaves(ctx context.Context, from int64, wanted string) ([]Leaf, error) {
+	if err := l.take(ctx); err != nil {
+		return nil, err
+	}
+	defer l.give()
+	rows, err := l.stmt.leaves.QueryContext(context.WithoutCancel(ctx), from, wanted, page)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read leaves: %w", err)
+	}
+	defer rows.Close() // its error is also rows.Err's
+	leaves := make([]Leaf, 0, page)
+	for rows.Next() {
+		var (
+			leaf Leaf
+			at   int64
+			kind []byte
+		)
+		if err := rows.Scan(&leaf.Index, &at, &kind, &leaf.Body); err != nil {
+			return nil, fmt.Errorf("ledger: read leaves: %w", err)
+		}
+		if err := leaf.Kind.UnmarshalText(kind); err != nil {
+			return nil, fmt.Errorf("ledger: leaf %d: %w", leaf.Index, err)
+		}
+		leaf.At = time.UnixMicro(at).UTC()
+		leaves = append(leaves, leaf)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("ledger: read leaves: %w", err)
+	}
+	return leaves, nil
+}
+
+// Close waits for its turn, writes the write-ahead log through, and lets go of
+// the folder. All later calls return ErrBroken, but Close itself, which then does nothing.
+func (l *Ledger) Close() error {
+	<-l.turn
+	defer l.give()
+	if errors.Is(l.stop, os.ErrClosed) {
+		return nil
+	}
+	l.stop = fmt.Errorf("ledger: %w", os.ErrClosed)
+	if err := l.letGo(); err != nil {
+		return fmt.Errorf("ledger: close %s: %w", l.dir, err)
+	}
+	return nil
+}
+
+// letGo closes whatever is open, the lock last. SQLite keeps the file, and its
+// lock on it, while a single statement is left.
+func (l *Ledger) letGo() error {
+	var errs []error
+	for _, s := range l.prepared {
+		errs = append(errs, s.Close())
+	}
+	if l.conn != nil {
+		errs = append(errs, l.conn.Close())
+	}
+	if l.db != nil {
+		errs = append(errs, l.db.Close())
+	}
+	return errors.Join(append(errs, l.lock.Close())...)
+}
+
+// take waits for the turn. With a nil error the caller holds it, and the Ledger is not broken.
+func (l *Ledger) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	select {
+	case <-l.turn:
+	case <-ctx.Done():
+		return fmt.Errorf("ledger: %w", ctx.Err())
+	}
+	if l.stop != nil {
+		defer l.give()
+		return fmt.Errorf("%w: %v", ErrBroken, l.stop)
+	}
+	return nil
+}
+
+func (l *Ledger) give() { l.turn <- struct{}{} }
+
+// write takes the turn and commits what fill puts into one transaction.
+func (l *Ledger) write(ctx context.Context, what string, fill func(*batch) error) error {
+	if err := l.take(ctx); err != nil {
+		return err
+	}
+	defer l.give()
+	return l.commit(ctx, what, fill)
+}
+
+// commit runs one transaction; the caller holds the turn. Any failure breaks the
+// Ledger: from here it cannot be known what the disk holds.
+func (l *Ledger) commit(ctx context.Context, what string, fill func(*batch) error) error {
+	b := &batch{ctx: context.WithoutCancel(ctx), insert: l.stmt.leaf, next: l.next, high: l.high.Load()}
+	_, err := l.stmt.begin.ExecContext(b.ctx)
+	if err == nil {
+		err = fill(b)
+	}
+	if err == nil {
+		_, err = l.stmt.commit.ExecContext(b.ctx)
+		// After this line a crash is harmless: the write is on disk.
+	}
+	if err != nil {
+		l.stop = fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%w: %v", ErrBroken, l.stop)
+	}
+	l.next = b.next
+	l.high.Store(b.high)
+	return nil
+}
+
+// A batch is one transaction being filled. Its numbers become the Ledger's when
+// it is committed.
+type batch struct {
+	ctx    context.Context
+	insert *sql.Stmt
+	next   int64 // index of the next leaf
+	high   int64 // time of the newest leaf, microseconds
+}
+
+func (b *batch) leaf(at time.Time, kind Kind, body []byte) (int64, error) {
+	b.high = max(b.high, at.UnixMicro(), 0)
+	if _, err := b.insert.ExecContext(b.ctx, b.next, b.high, kind.String(), body); err != nil {
+		return 0, err
+	}
+	b.next++
+	return b.next - 1, nil
+}
+
+// bounded refuses what no table could hold, before anything is written.
+func bounded(what string, at time.Time, parts ...[]byte) error {
+	if at.After(latest) {
+		return fmt.Errorf("ledger: %s: time %v is past the year 9999", what, at)
+	}
+	for _, p := range parts {
+		if len(p) == 0 || len(p) > MaxBytes {
+			return fmt.Errorf("ledger: %s: %d bytes; must be 1 to %d", what, len(p), MaxBytes)
+		}
+	}
+	return nil
+}

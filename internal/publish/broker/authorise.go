@@ -1,0 +1,70 @@
+package broker
+
+import (
+	"strings"
+
+	"doorbelld/internal/publish"
+)
+
+// discovery is where Home Assistant looks for devices, and says that it is up.
+const discovery = "homeassistant/"
+
+// longestTopic bounds topics and filters, in bytes. A filter of thousands of
+// levels would cost a tree node each.
+const longestTopic = 256
+
+// authorise decides whether a client may publish to topic (write), or subscribe to
+// it and be sent what is published there; topic may then be a filter. Whatever is
+// not listed here is refused.
+//
+//	client            may publish to                        may read
+//	the daemon        doorbelld/<device>/…, homeassistant/… its pause topic, homeassistant/status
+//	an account, user  the pause topic                       doorbelld/<device>/to/<user>/…, the status
+//	anonymous, user ""                                      the status
+//
+// A filter must lie within what may be read with every topic that it matches.
+func authorise(device, user string, isDaemon bool, topic string, write bool) bool {
+	if !literal(device) || !wellFormed(topic) || write && strings.ContainsAny(topic, "+#") {
+		return false
+	}
+	switch {
+	case isDaemon && write:
+		return below(topic, "doorbelld/"+device+"/") || below(topic, discovery)
+	case isDaemon:
+		return topic == publish.PauseTopic(device) || topic == discovery+"status"
+	case user == "":
+		return !write && topic == publish.StatusTopic(device)
+	case !literal(user):
+		return false
+	case write:
+		return topic == publish.PauseTopic(device)
+	}
+	return topic == publish.StatusTopic(device) || below(topic, publish.RecipientTree(device, user))
+}
+
+// below reports whether all that topic matches begins with prefix, which holds no
+// wildcard and ends in a slash.
+func below(topic, prefix string) bool {
+	return len(topic) > len(prefix) && strings.HasPrefix(topic, prefix)
+}
+
+// literal reports whether name is one level of a topic and can match nothing but
+// itself.
+func literal(name string) bool {
+	return name != "" && !strings.ContainsAny(name, "/+#\x00") && name[0] != '$'
+}
+
+// wellFormed holds filters to MQTT's rules, which the library does in part: + and #
+// stand for whole levels, and # for the last one.
+func wellFormed(filter string) bool {
+	if filter == "" || len(filter) > longestTopic || strings.Contains(filter, "\x00") {
+		return false
+	}
+	levels := strings.Split(filter, "/")
+	for i, l := range levels {
+		if strings.ContainsAny(l, "+#") && l != "+" && (l != "#" || i != len(levels)-1) {
+			return false
+		}
+	}
+	return true
+}

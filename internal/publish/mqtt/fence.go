@@ -1,0 +1,117 @@
+package mqtt
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"doorbelld/internal/publish/mqtt/wire"
+)
+
+const (
+	// chunk is how much of a packet is handed to the kernel at once, and so how
+	// much can still be when the fence is being shut.
+	chunk = 16 << 10 // bytes
+
+	// stallTime is how long the kernel may take no chunk before the connection
+	// counts as dead. It bounds silence, not a packet on a slow line. paho sets a
+	// deadline for some of its writes only.
+	stallTime = 10 * time.Second
+
+	// largestPacket bounds what the broker may send at once, in bytes: a wish to
+	// pause, whose topic is the longest part of it.
+	largestPacket = 4 << 10
+)
+
+// A fence is the connection as paho sees it. Once cut has returned, nothing passes.
+type fence struct {
+	net.Conn // a TCP connection, never written to but by Write
+	in       *wire.Reader
+	stall    time.Duration // how long a chunk may take
+
+	shutting sync.Once
+	shut     atomic.Bool
+	ordinary atomic.Bool
+	writing  sync.Mutex // held by Write, for a packet from its first to its last chunk
+}
+
+func newFence(raw *net.TCPConn, stall time.Duration) *fence {
+	return &fence{Conn: raw, in: wire.NewReader(raw, fromBroker), stall: stall}
+}
+
+// Read lets through the packets that fromBroker knows.
+func (f *fence) Read(p []byte) (int, error) { return f.in.Read(p) }
+
+// Write hands p, one packet, to the kernel. After any error the fence is shut, so
+// that half a packet is the last thing the broker saw.
+func (f *fence) Write(p []byte) (sent int, err error) {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	for sent < len(p) && err == nil {
+		if f.shut.Load() {
+			return sent, net.ErrClosed
+		}
+		var n int
+		if err = f.Conn.SetWriteDeadline(time.Now().Add(f.stall)); err == nil {
+			n, err = f.Conn.Write(p[sent:min(len(p), sent+chunk)])
+		}
+		sent += n
+	}
+	if err != nil {
+		f.Close()
+	}
+	return sent, err
+}
+
+// SetWriteDeadline leaves the deadline as it is: Write sets it.
+func (f *fence) SetWriteDeadline(time.Time) error { return nil }
+
+// parting says that the next Close is a farewell: what the kernel holds is to be
+// sent.
+func (f *fence) parting() { f.ordinary.Store(true) }
+
+// Close ends the connection. Unless it is the farewell, what the kernel has not
+// sent yet is discarded: else a peer that stalled would get it when it wakes up,
+// however much later.
+func (f *fence) Close() (err error) {
+	f.shutting.Do(func() {
+		f.shut.Store(true)
+		if !f.ordinary.Load() {
+			// SO_LINGER 0. It fails only on a socket that is closed already.
+			_ = f.Conn.(*net.TCPConn).SetLinger(0)
+		}
+		err = f.Conn.Close()
+	})
+	return err
+}
+
+// cut closes, and waits until no Write is under way. That is no wait for the
+// network: closing makes a Write that the kernel holds return.
+func (f *fence) cut() {
+	f.Close()
+	f.writing.Lock()
+	defer f.writing.Unlock()
+}
+
+// fromBroker lists the packets that a broker has reason to send to a client which
+// publishes with QoS 1 at most and makes one subscription, of QoS 1. paho would
+// fall over some others.
+func fromBroker(header byte, length int) error {
+	ok := false
+	switch header >> 4 {
+	case wire.Connack, wire.Puback:
+		ok = header&0x0f == 0 && length == 2
+	case wire.Suback:
+		ok = header&0x0f == 0 && length == 3
+	case wire.Pingresp:
+		ok = header&0x0f == 0 && length == 0
+	case wire.Publish:
+		ok = header&0x06 <= 1<<1 && length <= largestPacket
+	}
+	if !ok {
+		return fmt.Errorf("the broker sent what no broker should (packet 0x%02x of %d bytes)", header, length)
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// newPlan checks what o names, as far as the launcher can see it, and makes
+// every path absolute. A file or camera that is not there gives an error that
+// is fs.ErrNotExist; a camera that the eye could not open, fs.ErrPermission.
+func newPlan(o Options, asRoot bool) (plan, error) {
+	p := plan{Args: o.Args, Env: o.Env, Nobody: asRoot, Unfiltered: o.Unfiltered}
+	if len(o.Stage) == 0 {
+		return plan{}, errors.New("no stage to run")
+	}
+	var err error
+	if p.Program, err = regular(o.Program); err != nil {
+		return plan{}, fmt.Errorf("the eye's program: %w", err)
+	}
+	for _, name := range o.Files {
+		path, err := regular(name)
+		if err != nil {
+			return plan{}, fmt.Errorf("a file for the eye: %w", err)
+		}
+		if path == eyePath {
+			return plan{}, fmt.Errorf("a file for the eye: %s is the name of its program in there", path)
+		}
+		p.Files = append(p.Files, path)
+	}
+	if o.Device == "" {
+		return p, nil
+	}
+	if p.Device, err = filepath.Abs(o.Device); err != nil {
+		return plan{}, fmt.Errorf("the camera: %w", err)
+	}
+	if p.Node, err = filepath.EvalSymlinks(p.Device); err != nil {
+		return plan{}, fmt.Errorf("the camera: %w", err)
+	}
+	if p.Groups, err = cameraGroups(p.Node, asRoot); err != nil {
+		return plan{}, fmt.Errorf("the camera: %w", err)
+	}
+	return p, nil
+}
+
+// regular makes name absolute and looks whether a regular file is there.
+func regular(name string) (path string, err error) {
+	path, err = filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a regular file", path)
+	}
+	return path, nil
+}
+
+// cameraGroups gives the groups that nobody needs to open node, when the
+// launcher is root; an ordinary user's eye keeps the groups of the user.
+func cameraGroups(node string, asRoot bool) ([]int, error) {
+	info, err := os.Stat(node)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Type() != fs.ModeDevice|fs.ModeCharDevice {
+		return nil, fmt.Errorf("%s is not a character device", node)
+	}
+	group := int(info.Sys().(*syscall.Stat_t).Gid)
+	name := strconv.Itoa(group)
+	if g, err := user.LookupGroupId(name); err == nil {
+		name = g.Name
+	}
+	if !asRoot {
+		if err := unix.Access(node, unix.R_OK|unix.W_OK); err != nil {
+			return nil, fmt.Errorf("this user may not open %s; its group is %s: usermod -aG %s USER, then log in again: %w",
+				node, name, name, err)
+		}
+		return nil, nil
+	}
+	switch perm := info.Mode().Perm(); {
+	case perm&0o006 == 0o006:
+		return nil, nil
+	case perm&0o060 == 0o060 && group != 0:
+		return []int{group}, nil
+	default:
+		// The group of root is not given: it owns more than cameras.
+		return nil, fmt.Errorf("the eye does not run as root and may not open %s (group %s, mode %04o): chgrp video %s && chmod 660 %s, as udev does: %w",
+			node, name, perm, node, node, fs.ErrPermission)
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// newModule writes a module with a test that passes, one that is skipped and,
+// if broken, one that fails.
+func newModule(t *testing.T, broken bool) string {
+	t.Helper()
+	dir := t.TempDir()
+	files := map[string]string{
+		"go.mod":      "module tiny\n\ngo 1.26\n",
+		"a/a.go":      "package a\n",
+		"b/b_test.go": "package b\n\nimport \"testing\"\n\nfunc TestGood(t *testing.T) {}\n\nfunc TestAway(t *testing.T) { t.Skip(\"no camera\") }\n",
+		"c/c_test.go": "package c\n\nimport \"testing\"\n\nfunc TestToo(t *testing.T) {}\n",
+		"d/ugly.go":   "package d\n",
+	}
+	if broken {
+		files["c/c_test.go"] = "package c\n\nimport \"testing\"\n\nfunc TestToo(t *testing.T) { t.Error(\"a word of its own\") }\n"
+		files["d/ugly.go"] = "package d\nvar  X int\n"
+	}
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+var tinySteps = []step{
+	{name: "format", cmd: words("gofmt -l ."), silent: true},
+	{name: "environment", env: "DOOR=shut", cmd: []string{"sh", "-c", `test "$DOOR" = shut`}},
+	{name: "tests", cmd: words("go test -count=1 -p 1 ./...")},
+}
+
+func TestRunAllWell(t *testing.T) {
+	var out strings.Builder
+	if !run(t.Context(), newModule(t, false), tinySteps, &out) {
+		t.Error("reported a failure")
+	}
+	want := regexp.MustCompile(`(?s)^format +ok +[\d.]+s
+environment +ok +[\d.]+s
+tests +ok +[\d.]+s
+3 steps in \d+s
+
+2 tests passed, 1 skipped
+ +b_test.go:\d+: no camera
+--- SKIP: TestAway \([\d.]+s\)
+
+ok  \ttiny/b\t[\d.]+s
+ok  \ttiny/c\t[\d.]+s
+$`)
+	if !want.MatchString(out.String()) {
+		t.Errorf("wrote\n%s", out.String())
+	}
+}
+
+// Every step runs and every failure is shown, whatever the order.
+func TestRunFailures(t *testing.T) {
+	var out strings.Builder
+	steps := append([]step{{name: "no such program", cmd: []string{"no-such-program"}}}, tinySteps...)
+	if run(t.Context(), newModule(t, true), steps, &out) {
+		t.Error("reported that all is well")
+	}
+	want := regexp.MustCompile(`(?s)^no such program +FAILED .*executable file not found.*
+format +FAILED +[\d.]+s
+d/ugly.go
+environment +ok .*
+tests +FAILED .*
+1 tests passed, 1 skipped
+.*failed: no such program, format, tests
+
+ok  \ttiny/b\t[\d.]+s
+.*a word of its own
+--- FAIL: TestToo \([\d.]+s\)
+FAIL\ttiny/c\t[\d.]+s
+FAIL
+$`)
+	if !want.MatchString(out.String()) {
+		t.Errorf("wrote\n%s", out.String())
+	}
+}

@@ -1,0 +1,249 @@
+// Mutants shows that the tests of the promises are worth something: for each
+// patch in a folder it takes out the code that keeps a promise, and demands that
+// the named test then fails.
+//
+//	go run ./scripts/mutants        all of scripts/mutants/*.patch
+//
+// It works on a copy, never on the tree itself. A patch that no longer applies,
+// a tree that no longer compiles and a test that hangs or does not run prove
+// nothing, and fail the run as a mutant that survives does. A test that is
+// skipped where it runs cannot judge, so its mutants are skipped and counted.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"doorbelld/scripts/internal/gotest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ok, err := run(ctx, ".", "scripts/mutants", testLimit, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+// testLimit is how long one test may take before it counts as hung. The slowest
+// runs the whole daemon over a clip.
+const testLimit = 4 * time.Minute
+
+// run tries each patch of folder on a copy of the tree at root and writes a
+// line for each to w. It reports false if any of them was not killed.
+func run(ctx context.Context, root, folder string, limit time.Duration, w io.Writer) (bool, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return false, err
+	}
+	files, err := filepath.Glob(filepath.Join(root, folder, "*.patch"))
+	if err != nil {
+		return false, err
+	}
+	temp, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(temp)
+	if err := copyTree(ctx, root, temp); err != nil {
+		return false, fmt.Errorf("copy the tree: %w", err)
+	}
+
+	j := judge{tree: temp, limit: limit, baseline: map[string]baseline{}}
+	counts := map[verdict]int{}
+	for _, file := range files {
+		began := time.Now()
+		v, why := j.try(ctx, file)
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		counts[v]++
+		fmt.Fprintf(w, "%-8s %s  %s (%.1fs)\n", v, strings.TrimSuffix(filepath.Base(file), ".patch"), firstLine(why), time.Since(began).Seconds())
+		if v != killed && v != skipped {
+			fmt.Fprint(w, indent(rest(why)))
+		}
+	}
+	fmt.Fprintf(w, "mutants: %d killed, %d survived, %d broken, %d skipped\n",
+		counts[killed], counts[survived], counts[broken], counts[skipped])
+	return counts[survived]+counts[broken] == 0, nil
+}
+
+// A verdict is what became of one mutant.
+type verdict string
+
+const (
+	killed   verdict = "killed"   // the named test failed
+	survived verdict = "SURVIVED" // the named test passed
+	broken   verdict = "BROKEN"   // nothing was shown
+	skipped  verdict = "skipped"  // the named test cannot run on this machine
+)
+
+// A judge tries mutants, one after the other, in a copy of the tree.
+type judge struct {
+	tree     string
+	limit    time.Duration       // for one test
+	baseline map[string]baseline // of each test without a patch, by its arguments
+}
+
+// baseline is what a test does while nothing is taken out.
+type baseline struct {
+	verdict verdict // killed stands for fit to judge
+	why     string
+}
+
+// try applies a patch, runs its test and takes the patch back.
+func (j *judge) try(ctx context.Context, file string) (v verdict, why string) {
+	m, err := readMutant(file)
+	if err != nil {
+		return broken, "the patch file: " + err.Error()
+	}
+	if b := j.unpatched(ctx, m); b.verdict != killed {
+		return b.verdict, b.why
+	}
+	if out, err := j.git(ctx, "apply", "--check", m.file); err != nil {
+		return broken, "the patch no longer applies\n" + out
+	}
+	if out, err := j.git(ctx, "apply", m.file); err != nil {
+		return broken, "the patch no longer applies\n" + out
+	}
+	defer func() {
+		if out, err := j.git(context.WithoutCancel(ctx), "apply", "--reverse", m.file); err != nil {
+			v, why = broken, "the patch could not be taken back\n"+out
+		}
+	}()
+
+	build := exec.CommandContext(ctx, "go", "build", "-tags", m.tags, "./...")
+	build.Dir = j.tree
+	if out, err := build.CombinedOutput(); err != nil {
+		return broken, "the tree does not compile with it\n" + string(out)
+	}
+	t, why := j.test(ctx, m)
+	switch {
+	case why != "":
+		return broken, why
+	case t.TimedOut():
+		return broken, m.test + " hung\n" + t.Output
+	case t.Outcome == gotest.Fail:
+		return killed, "by " + m.test + ": " + m.why
+	case t.Outcome == gotest.Pass:
+		return survived, m.test + " still passes: " + m.why
+	default:
+		return broken, fmt.Sprintf("%s did not fail by itself (%q)\n%s", m.test, t.Outcome, t.Output)
+	}
+}
+
+// unpatched runs the mutant's test in the tree as it is, once for all mutants
+// that share it.
+func (j *judge) unpatched(ctx context.Context, m mutant) baseline {
+	key := m.tags + " " + m.pkg + " " + m.test
+	if b, known := j.baseline[key]; known {
+		return b
+	}
+	b := baseline{verdict: killed}
+	switch t, why := j.test(ctx, m); {
+	case why != "":
+		b = baseline{broken, why}
+	case t.Outcome == gotest.Skip:
+		b = baseline{skipped, m.test + " is skipped here: " + strings.Join(strings.Fields(t.Output), " ")}
+	case t.Outcome != gotest.Pass:
+		b = baseline{broken, m.test + " fails without the patch\n" + t.Output}
+	}
+	j.baseline[key] = b
+	return b
+}
+
+// test runs the mutant's test in the tree. If there is no such test to judge by,
+// it says why.
+func (j *judge) test(ctx context.Context, m mutant) (t gotest.Test, why string) {
+	r, err := gotest.Run(ctx, j.tree, "-count=1", "-timeout", j.limit.String(), "-tags", m.tags, "-run", "^"+m.test+"$", m.pkg)
+	if err != nil {
+		return gotest.Test{}, err.Error()
+	}
+	if len(r.Packages) != 1 {
+		return gotest.Test{}, fmt.Sprintf("%s names %d packages, not one", m.pkg, len(r.Packages))
+	}
+	p := r.Packages[0]
+	if t, ran := r.Test(p.Name, m.test); ran {
+		return t, ""
+	}
+	if p.Outcome == gotest.Fail {
+		return gotest.Test{}, m.pkg + " failed before its tests\n" + p.Output
+	}
+	return gotest.Test{}, "there is no " + m.test + " in " + m.pkg
+}
+
+func (j *judge) git(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = j.tree
+	// The copy is no repository; without this, git apply would look for one
+	// above it and leave out what it does not know.
+	cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(j.tree))
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// copyTree copies what belongs to the project, committed or not yet: all that
+// git does not ignore.
+func copyTree(ctx context.Context, from, to string) error {
+	cmd := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	cmd.Dir = from
+	list, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("git ls-files: %w", err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+		if err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFile copies one file and its mode. A file that git lists and that is
+// deleted in the tree is no error.
+func copyFile(from, to string) error {
+	info, err := os.Stat(from)
+	if os.IsNotExist(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, info.Mode().Perm())
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func rest(s string) string {
+	_, after, _ := strings.Cut(s, "\n")
+	return after
+}
+
+func indent(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		b.WriteString("    " + line)
+	}
+	return b.String()
+}

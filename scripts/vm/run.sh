@@ -1,0 +1,37 @@
+#!/bin/sh
+# run.sh OUT COMMAND... - run a shell command in a virtual machine with Debian's
+# kernel over this machine's own files, and return its status.
+#
+# The guest is root, sees the host's / read-only under an overlay that is
+# forgotten afterwards, and has OUT as /vm, which it may write. It needs no
+# privileges here, and no KVM: code runs 15 to 60 times slower than it should,
+# so nothing in it may depend on how long a thing takes.
+#
+# Status 124: not done after $TIMEOUT seconds (300); 125: the guest died.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+[ $# -ge 2 ] || { echo "usage: run.sh OUT COMMAND..." >&2; exit 2; }
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+shift
+
+kernel=$("$here/get.sh")
+"$here/initrd.sh" "$kernel" "$out/initrd.gz"
+printf '%s\n' "$*" >"$out/command"
+rm -f "$out/status"
+
+# mitigations=off: emulated code is slow enough. cpu max: Debian's libraries
+# may use what the host has.
+timeout "${TIMEOUT:-300}" qemu-system-x86_64 \
+	-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
+	-nodefaults -no-user-config -display none -serial stdio -no-reboot \
+	-kernel "$kernel/vmlinux" -initrd "$out/initrd.gz" \
+	-append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable vm_modules=$kernel/lib/modules" \
+	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
+	-virtfs local,path="$out",mount_tag=vm,security_model=none,multidevs=remap \
+	-device virtio-rng-pci </dev/null || {
+	status=$?
+	[ "$status" -ne 124 ] || exit 124
+}
+exit "$(cat "$out/status" 2>/dev/null || echo 125)"

@@ -1,0 +1,158 @@
+//go:build vm
+
+// Package vm tests the house against a kernel with a camera, in a virtual
+// machine; see run.sh.
+package vm
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// The guest has eight minutes; it takes one or two.
+const bootLimit = "480"
+
+// In one boot: the tests of the V4L2 reader against the vivid driver; the daemon
+// on it, silent while nothing is granted and telling motion when it is; and again
+// on a camera that speaks MJPEG.
+func TestVM_Cameras(t *testing.T) {
+	needHost(t)
+	out := t.TempDir()
+	build(t, "CGO_ENABLED=0", "build", "-o", filepath.Join(out, "doorbelld"), "./cmd/doorbelld")
+	build(t, "", "build", "-o", filepath.Join(out, "doorbelld-eye"), "./cmd/doorbelld-eye")
+	build(t, "CGO_ENABLED=0", "test", "-c", "-tags", "vivid", "-o", filepath.Join(out, "v4l2.test"), "./internal/capture/v4l2")
+	filmScene(t, filepath.Join(out, "scene.avi"))
+
+	said, err := boot(t, out, "guest-cameras.sh")
+	if err != nil {
+		t.Fatalf("%v\n%s\nthe daemon:\n%s", err, said, read(t, out, "doorbelld.log"))
+	}
+
+	// A driver test that is skipped with a driver at hand tests nothing.
+	if !strings.Contains(said, "--- PASS: Test") || strings.Contains(said, "--- SKIP") {
+		t.Errorf("the tests of the V4L2 reader did not all run:\n%s", said)
+	}
+	if n := toldOfMotion(t, read(t, out, "silent")); n != 0 {
+		t.Errorf("nothing was granted, and home was told of motion %d times", n)
+	}
+	for _, camera := range []string{"vivid", "loopback"} {
+		if toldOfMotion(t, read(t, out, camera)) == 0 {
+			t.Errorf("%s: home was told of no motion", camera)
+		}
+	}
+}
+
+// filmScene makes what the loopback camera sees: in front of a standing scene
+// something the size of a person walks by, and again.
+func filmScene(t *testing.T, path string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-nostdin", "-loglevel", "error", "-filter_complex",
+		"color=silver:s=320x180:r=5,drawbox=x=200:y=20:w=90:h=120:color=gray:t=fill[yard];color=black:s=24x60:r=5[walker];"+
+			"[yard][walker]overlay=x=mod(n*6\\,540)-24:y=90,format=yuvj420p",
+		"-frames:v", "180", "-c:v", "mjpeg", "-q:v", "5", path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
+	}
+}
+
+// toldOfMotion counts the messages in a subscriber's log that tell home of
+// motion. It lets nothing pass but those and the daemon's status.
+func toldOfMotion(t *testing.T, log string) int {
+	t.Helper()
+	n := 0
+	for line := range strings.Lines(log) {
+		topic, payload, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch topic {
+		case "doorbelld/door/status":
+		case "doorbelld/door/to/home/motion":
+			var message struct {
+				EventType string `json:"event_type"`
+				Phase     string `json:"phase"`
+			}
+			if err := json.Unmarshal([]byte(payload), &message); err != nil || message.EventType == "" || message.Phase == "" {
+				t.Errorf("home was told %q (%v)", payload, err)
+			}
+			n++
+		case "doorbelld/door/to/home/motion/state":
+			if payload != "ON" && payload != "OFF" {
+				t.Errorf("the state of motion is %q", payload)
+			}
+		default:
+			t.Errorf("the subscriber heard %q", line)
+		}
+	}
+	return n
+}
+
+// A guest that fails is a test that fails: the status comes back, and one that
+// dies or hangs has its own.
+func TestVM_Status(t *testing.T) {
+	needHost(t)
+	for _, tt := range []struct {
+		command, limit string
+		want           int
+	}{
+		{"exit 7", bootLimit, 7},
+		{"echo b >/proc/sysrq-trigger", bootLimit, 125}, // a reset, which ends the guest
+		{"sleep 1000", "15", 124},
+	} {
+		cmd := exec.CommandContext(t.Context(), "./run.sh", t.TempDir(), tt.command)
+		cmd.Env = append(os.Environ(), "TIMEOUT="+tt.limit)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != tt.want {
+			t.Errorf("%s: status %d, want %d (%v)\n%s", tt.command, got, tt.want, err, out)
+		}
+	}
+}
+
+// needHost skips the test where the machine cannot be booted.
+func needHost(t *testing.T) {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the virtual machine is of amd64, this machine is not")
+	}
+	for _, program := range []string{"qemu-system-x86_64", "apt-get", "modprobe"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("the virtual machine needs %s on Debian: %v", program, err)
+		}
+	}
+}
+
+// build runs the go command at the root of the repository.
+func build(t *testing.T, env string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), strings.Fields(env)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// boot runs a script of this folder in a guest that has out as /vm, and gives
+// what it said.
+func boot(t *testing.T, out, script string) (string, error) {
+	t.Helper()
+	path, err := filepath.Abs(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "./run.sh", out, "exec sh '"+path+"'")
+	cmd.Env = append(os.Environ(), "TIMEOUT="+bootLimit)
+	said, err := cmd.CombinedOutput()
+	return string(said), err
+}
+
+func read(t *testing.T, folder, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		t.Log(err)
+	}
+	return string(data)
+}
