@@ -16,6 +16,9 @@ func (l light) after(then light) light {
 // Bounds of a believable gain. Beyond them the scene is another one.
 const minGain, maxGain = 0.25, 4
 
+// midGrey is where two lights are compared.
+const midGrey = 128
+
 // Levels at which a sensor or an encoder clips, so that they follow no gain.
 const dark, bright = 3, 251
 
@@ -51,8 +54,12 @@ func fitLight(last light, frame, background []float32, samples []int32) light {
 		// flat to tell it.
 		ridge := 4 * n
 		gain := (sbf - sb*sf/n + ridge*float64(l.gain)) / (sbb - sb*sb/n + ridge)
+		was := l.of(midGrey)
 		l.gain = min(max(float32(gain), minGain), maxGain)
 		l.offset = float32((sf - float64(l.gain)*sb) / n)
+		if moved := l.of(midGrey) - was; moved > -0.25 && moved < 0.25 && spread < 2 {
+			return l // an idle scene is done here
+		}
 		_, spread = residuals(l, frame, background, samples)
 	}
 	return l

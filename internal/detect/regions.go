@@ -84,6 +84,10 @@ func newCells(w, h int) cells {
 	for i := range c.calm {
 		c.calm[i] = 1
 	}
+	c.column = make([]uint16, w)
+	for x := range c.column {
+		c.column[x] = uint16(x / side)
+	}
 	c.queue = make([]int32, 0, n)
 	c.found = make([]region, 0, maxRegions)
 	return c

@@ -171,7 +171,8 @@ func (s *scene) compare(now, then *moment, dt, age float32) int {
 		differs, moves := s.different.row(y), s.moving.row(y)
 		clear(differs)
 		clear(moves)
-		calm := s.cells.calm[y/s.cells.side*s.cells.w:]
+		calm := s.cells.calm[y/s.cells.side*s.cells.w:][:s.cells.w]
+		column := s.cells.column[:w]
 		for x, in := range seen {
 			if !in {
 				continue
@@ -180,7 +181,7 @@ func (s *scene) compare(now, then *moment, dt, age float32) int {
 			shown := lt.of(b)
 			d := frame[x] - shown
 			away := max(d, -d)
-			limit := (leastChange + noiseFactor*n) * calm[x/s.cells.side]
+			limit := (leastChange + noiseFactor*n) * calm[column[x]]
 			t := frame[x] - oldLight.of(was[x])
 			since := max(t, -t)
 			// Noise shows against both; a slow shadow, against one only, must

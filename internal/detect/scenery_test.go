@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,9 +22,7 @@ type stage struct {
 	other func(at time.Duration) bool // shows another scene altogether
 	props []prop
 
-	grounds [2][]float64 // drawn once
-	grain   []float64    // a table of normal deviates
-	rng     *rand.Rand
+	rng *rand.Rand
 }
 
 // A prop is a striped rectangle that may be in the scene.
@@ -34,12 +33,30 @@ type prop struct {
 }
 
 func newStage(props ...prop) *stage {
-	s := &stage{w: 160, h: 90, k: 1, noise: 1, props: props, rng: rand.New(rand.NewPCG(1, 2))}
-	s.grain = make([]float64, 1<<17)
-	for i := range s.grain {
-		s.grain[i] = s.rng.NormFloat64()
+	return &stage{w: 160, h: 90, k: 1, noise: 1, props: props, rng: rand.New(rand.NewPCG(1, 2))}
+}
+
+// grain is a table of normal deviates, drawn once.
+var grain = sync.OnceValue(func() []float64 {
+	rng := rand.New(rand.NewPCG(5, 6))
+	table := make([]float64, 1<<16)
+	for i := range table {
+		table[i] = rng.NormFloat64()
 	}
-	return s
+	return table
+})
+
+// grounds are both scenes for the usual size, drawn once.
+var grounds = sync.OnceValue(func() [2][]float64 { return drawGrounds(160, 90) })
+
+func drawGrounds(w, h int) (both [2][]float64) {
+	for k := range both {
+		both[k] = make([]float64, w*h)
+		for i := range both[k] {
+			both[k][i] = ground(i%w, i/w, k == 1)
+		}
+	}
+	return both
 }
 
 // ground is the scene without anything: a sky, a house and a path.
@@ -57,17 +74,13 @@ func ground(x, y int, other bool) float64 {
 
 // frame draws the scene at a time.
 func (s *stage) frame(at time.Duration) Luma {
-	if len(s.grounds[0]) != s.w*s.h {
-		for k := range s.grounds {
-			s.grounds[k] = make([]float64, s.w*s.h)
-			for i := range s.grounds[k] {
-				s.grounds[k][i] = ground(i%s.w, i/s.w, k == 1)
-			}
-		}
+	both := grounds()
+	if s.w != 160 || s.h != 90 {
+		both = drawGrounds(s.w, s.h)
 	}
-	scene := slices.Clone(s.grounds[0])
+	scene := slices.Clone(both[0])
 	if s.other != nil && s.other(at) {
-		copy(scene, s.grounds[1])
+		copy(scene, both[1])
 	}
 	for _, p := range s.props {
 		px, py, there := p.where(at)
@@ -86,12 +99,13 @@ func (s *stage) frame(at time.Duration) Luma {
 	}
 	l := Luma{W: s.w * s.k, H: s.h * s.k}
 	l.Pix = make([]byte, l.W*l.H)
-	grain := s.rng.Uint32()
-	for i := range l.Pix {
-		v := scene[i/l.W/s.k*s.w+i%l.W/s.k]
-		grain = grain*1664525 + 1013904223
-		v += s.noise * s.grain[grain>>15]
-		l.Pix[i] = byte(min(max(v+0.5, 0), 255))
+	table, random := grain(), s.rng.Uint32()
+	for y := range l.H {
+		row, from := l.Pix[y*l.W:][:l.W], scene[y/s.k*s.w:]
+		for x := range row {
+			random = random*1664525 + 1013904223
+			row[x] = byte(min(max(from[x/s.k]+s.noise*table[random>>16]+0.5, 0), 255))
+		}
 	}
 	return l
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // rates are the frame rates that must not matter.
-var rates = []float64{5, 10, 15, 30}
+var rates = []float64{5, 12.5, 30}
 
 func TestSquareIsOneLife(t *testing.T) {
 	for _, fps := range rates {
@@ -31,7 +31,7 @@ func TestSquareIsOneLife(t *testing.T) {
 			{"on 480 wide", 10, 26, 50, 3},
 		} {
 			t.Run(fmt.Sprintf("%s at %v", c.name, fps), func(t *testing.T) {
-				if c.k > 1 && fps > 10 {
+				if c.k > 1 && fps > 5 {
 					t.Skip("size and rate are not multiplied out: drawing is slow")
 				}
 				// Its right edge enters at 3 s, its left edge leaves at gone.
@@ -266,32 +266,37 @@ func TestP6_MaskedBeforeLooking(t *testing.T) {
 		k := rapid.SampledFrom([]int{1, 2}).Draw(t, "k")
 		seed := rapid.Uint64().Draw(t, "seed")
 
-		calm, wild := newStage(prop{14, 24, 220, walk(seconds(0.5), 10, 40, 60)}), newStage(prop{14, 24, 220, walk(seconds(0.5), 10, 40, 60)})
-		calm.k, wild.k = k, k
-		calm.noise, wild.noise = 0, 0
+		s := newStage(prop{14, 24, 220, walk(seconds(0.5), 10, 40, 60)})
+		s.k, s.noise = k, 0
 		a, errA := New(Options{Zones: []event.Zone{zone}})
 		b, errB := New(Options{Zones: []event.Zone{zone}})
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
-		for n := range 20 {
+		in := make([]bool, 160*k*90*k)
+		for i := range in {
+			in[i] = centreIn(zone, Luma{W: 160 * k, H: 90 * k}, i)
+		}
+		random := seed
+		for n := range 15 {
 			at := time.Duration(n) * 100 * time.Millisecond
-			la, lb := calm.frame(at), wild.frame(at)
-			random := seed + uint64(n)
-			for i := range lb.Pix {
-				if !centreIn(zone, lb, i) {
+			calm := s.frame(at)
+			wild := Luma{slices.Clone(calm.Pix), calm.W, calm.H}
+			for i := range in {
+				if !in[i] {
 					random = random*6364136223846793005 + 1442695040888963407
-					lb.Pix[i] = byte(random >> 56)
+					wild.Pix[i] = byte(random >> 56)
 				}
 			}
-			if diff := cmp.Diff(a.Step(la, at), b.Step(lb, at)); diff != "" {
+			shown := slices.Clone(calm.Pix)
+			if diff := cmp.Diff(a.Step(calm, at), b.Step(wild, at)); diff != "" {
 				t.Fatalf("frame %d: what happens outside the zone changes what is told:\n%s", n, diff)
 			}
-			for i, p := range lb.Pix {
-				if !centreIn(zone, lb, i) && p != blank {
+			for i, p := range wild.Pix {
+				if !in[i] && p != blank {
 					t.Fatalf("frame %d: pixel %d lies outside the zone and is %d", n, i, p)
 				}
-				if centreIn(zone, lb, i) && p != la.Pix[i] {
+				if in[i] && p != shown[i] {
 					t.Fatalf("frame %d: pixel %d lies in the zone and was changed", n, i)
 				}
 			}

@@ -95,6 +95,9 @@ func (st step) run(ctx context.Context, root string, s *summary) (output string,
 			return err.Error() + "\n", false
 		}
 		s.add(r)
+		if len(r.Tests) == 0 && !r.Failed() {
+			return "no test ran\n", false
+		}
 		return "", !r.Failed()
 	}
 	cmd := exec.CommandContext(ctx, st.cmd[0], st.cmd[1:]...)

@@ -67,17 +67,22 @@ $`)
 // Every step runs and every failure is shown, whatever the order.
 func TestRunFailures(t *testing.T) {
 	var out strings.Builder
-	steps := append([]step{{name: "no such program", cmd: []string{"no-such-program"}}}, tinySteps...)
+	steps := append([]step{
+		{name: "no such program", cmd: []string{"no-such-program"}},
+		{name: "no tests", cmd: words("go test ./a")},
+	}, tinySteps...)
 	if run(t.Context(), newModule(t, true), steps, &out) {
 		t.Error("reported that all is well")
 	}
 	want := regexp.MustCompile(`(?s)^no such program +FAILED .*executable file not found.*
+no tests +FAILED +[\d.]+s
+no test ran
 format +FAILED +[\d.]+s
 d/ugly.go
 environment +ok .*
 tests +FAILED .*
 1 tests passed, 1 skipped
-.*failed: no such program, format, tests
+.*failed: no such program, no tests, format, tests
 
 ok  \ttiny/b\t[\d.]+s
 .*a word of its own

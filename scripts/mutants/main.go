@@ -52,6 +52,9 @@ func run(ctx context.Context, root, folder string, limit time.Duration, w io.Wri
 	if err != nil {
 		return false, err
 	}
+	if len(files) == 0 {
+		return false, fmt.Errorf("there is no patch in %s", folder)
+	}
 	temp, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
 		return false, err

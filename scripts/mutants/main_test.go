@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,7 @@ func Open(granted bool) bool {
 	"door_test.go": `package door
 
 import (
+	"io"
 	"os"
 	"testing"
 )
@@ -162,6 +164,12 @@ func TestRunTakesPatchesBack(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(root, "door.go")); err != nil || string(got) != tiny["door.go"] {
 		t.Errorf("the tree was changed (%v)", err)
+	}
+}
+
+func TestRunWithoutPatches(t *testing.T) {
+	if _, err := run(t.Context(), newTree(t, tiny), "mutants", limit, io.Discard); err == nil {
+		t.Error("no patch, and no error")
 	}
 }
 

@@ -186,8 +186,8 @@ func FuzzLuma(f *testing.F) {
 // frame720 gives a 720p JPEG as a camera would send it.
 func frame720(b *testing.B) capture.Frame {
 	b.Helper()
-	out, err := exec.CommandContext(b.Context(), "ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=1,noise=alls=5:allf=t",
-		"-frames:v", "1", "-pix_fmt", "yuvj422p", "-q:v", "7", "-c:v", "mjpeg", "-f", "image2pipe", "-").Output()
+	out, err := exec.CommandContext(b.Context(), "ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=1,noise=alls=8:allf=t",
+		"-frames:v", "1", "-pix_fmt", "yuvj422p", "-q:v", "6", "-c:v", "mjpeg", "-f", "image2pipe", "-").Output()
 	if err != nil {
 		b.Skip("no frame from ffmpeg: ", err)
 	}
