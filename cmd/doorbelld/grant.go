@@ -96,28 +96,33 @@ func (w wish) draft(now time.Time) (gate.Draft, error) {
 
 // sentence says what a grant allows.
 func sentence(g consent.Grant) string {
-	of := "of " + g.Category.String()
-	if g.Category == event.Ring {
-		of = "of the bell"
-	}
+	where := ""
 	switch {
-	case g.Category == event.Ring:
 	case slices.Equal(g.Zones, []string{event.Everything}):
-		of += " anywhere in the picture"
+		where = " anywhere in the picture"
 	case len(g.Zones) == 1:
-		of += " in the zone " + g.Zones[0]
+		where = " in the zone " + g.Zones[0]
 	case len(g.Zones) > 1:
 		last := len(g.Zones) - 1
-		of += " in the zones " + strings.Join(g.Zones[:last], ", ") + " and " + g.Zones[last]
+		where = " in the zones " + strings.Join(g.Zones[:last], ", ") + " and " + g.Zones[last]
 	}
-	with := map[event.Level]string{
-		event.Notice:  "to the minute",
-		event.Details: "with time, place and size",
-		event.Crop:    "with a picture of an animal alone",
-		event.Frame:   "with a picture, people made unrecognisable",
-		event.Clip:    "with a clip",
-	}[g.Level]
-	return fmt.Sprintf("%s is told %s, %s, for %s, until %s.", g.Recipient, of, with, strings.ReplaceAll(g.Purpose.String(), "_", " "), minute(g.Until))
+	var what string
+	switch {
+	case g.Category == event.Ring && g.Level == event.Notice:
+		what = "that the bell rang, to the minute"
+	case g.Category == event.Ring:
+		what = "when the bell rings, to the second"
+	case g.Level == event.Notice:
+		what = fmt.Sprintf("that there was %s%s, to the minute", g.Category, where)
+	default:
+		what = fmt.Sprintf("of %s%s, %s", g.Category, where, map[event.Level]string{
+			event.Details: "with time, place and size",
+			event.Crop:    "with a picture of an animal alone",
+			event.Frame:   "with a picture, people made unrecognisable",
+			event.Clip:    "with a clip",
+		}[g.Level])
+	}
+	return fmt.Sprintf("%s is told %s, for %s, until %s.", g.Recipient, what, strings.ReplaceAll(g.Purpose.String(), "_", " "), minute(g.Until))
 }
 
 func newGrantList(g *globals) *cobra.Command {

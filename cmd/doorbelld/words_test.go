@@ -48,8 +48,14 @@ func TestSentence(t *testing.T) {
 		"home is told of motion in the zone path, with time, place and size, for home automation, until 31 December 2026 23:59.": {
 			Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: consent.HomeAutomation, Zones: []string{"path"},
 		},
-		"me is told of the bell, to the minute, for owner alert, until 31 December 2026 23:59.": {
+		"me is told that the bell rang, to the minute, for owner alert, until 31 December 2026 23:59.": {
 			Recipient: "me", Category: event.Ring, Level: event.Notice, Purpose: consent.OwnerAlert,
+		},
+		"home is told when the bell rings, to the second, for home automation, until 31 December 2026 23:59.": {
+			Recipient: "home", Category: event.Ring, Level: event.Details, Purpose: consent.HomeAutomation,
+		},
+		"bob is told that there was motion in the zones path and lawn, to the minute, for hazard watch, until 31 December 2026 23:59.": {
+			Recipient: "bob", Category: event.Motion, Level: event.Notice, Purpose: consent.HazardWatch, Zones: []string{"path", "lawn"},
 		},
 		"bob is told of animal in the zones a, b and c, with a picture of an animal alone, for lost pet, until 31 December 2026 23:59.": {
 			Recipient: "bob", Category: event.Animal, Level: event.Crop, Purpose: consent.LostPet, Zones: []string{"a", "b", "c"},
@@ -67,7 +73,7 @@ func TestSentence(t *testing.T) {
 
 func TestEveryLevelHasWords(t *testing.T) {
 	for _, l := range event.Levels() {
-		if s := sentence(consent.Grant{Level: l}); l > event.None && strings.Contains(s, ", , ") {
+		if s := sentence(consent.Grant{Category: event.Motion, Level: l}); l > event.None && strings.Contains(s, ", , ") {
 			t.Errorf("%s has no words: %s", l, s)
 		}
 	}

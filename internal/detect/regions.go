@@ -44,8 +44,9 @@ func (r region) less(s size) bool {
 // with something in them make a region.
 type cells struct {
 	side, w, h int
-	moves      []int16 // pixels that move
-	differs    []int16 // pixels that differ
+	column     []uint16 // of each pixel's x; dividing is slow
+	moves      []int16  // pixels that move
+	differs    []int16  // pixels that differ
 	mark       []mark
 	chronic    []float32 // share of the time that it moved, lately
 	calm       []float32 // factor on the threshold of its pixels, 1 unless chronic

@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -222,6 +224,8 @@ func TestWhoIsLetIn(t *testing.T) {
 		{"daemon with a recipient's password", with(daemon, func(l *login) { l.password = home.password }), 5},
 		{"unknown account", login{user: "mallory", password: "x"}, 5},
 		{"account without a password", login{user: "nobody", password: "x"}, 5},
+		{"that, and none is given", login{user: "nobody", noPassword: true}, 5},
+		{"no password", login{user: "home", noPassword: true}, 5},
 		{"wildcard for a name", login{user: "+", password: "x"}, 5},
 		{"empty name", login{user: "", password: "x"}, 5},
 		{"MQTT 5", with(home, func(l *login) { l.version = 5 }), 0x84},
@@ -283,8 +287,13 @@ func TestNothingWaitsForTheAbsent(t *testing.T) {
 	if _, err := h.subscribe("doorbelld/front/to/home/#"); err != nil {
 		t.Fatal(err)
 	}
+	c := onlyConn(b)
 	h.write(frame(0xe0))
 	h.hungUp()
+	<-c.over
+	if n := b.server.Clients.Len(); n > 0 {
+		t.Errorf("%d clients are remembered", n)
+	}
 	d := mustConnect(t, b.Addr(), daemon)
 	if err := d.publish("doorbelld/front/to/home/ring", "while away", false); err != nil {
 		t.Fatal(err)
@@ -293,6 +302,38 @@ func TestNothingWaitsForTheAbsent(t *testing.T) {
 	if err := h.ping(); err != nil || len(h.got) > 0 {
 		t.Errorf("received %d messages, %v", len(h.got), err)
 	}
+}
+
+// onlyConn gives one connection of b.
+func onlyConn(b *Broker) *conn {
+	b.listener.mu.Lock()
+	defer b.listener.mu.Unlock()
+	for c := range b.listener.conns {
+		return c
+	}
+	return nil
+}
+
+func TestSilentClients(t *testing.T) {
+	b := start(t)
+	mustConnect(t, b.Addr(), home) // with a keep-alive of 0: for ever
+	for _, cl := range b.server.Clients.GetAll() {
+		if cl.State.Keepalive != longestKeepAlive {
+			t.Errorf("a client may be silent for %d seconds", cl.State.Keepalive)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer here.Close()
+		defer there.Close()
+		began := time.Now()
+		if _, err := newConn(there).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("one who never says CONNECT: %v", err)
+		}
+		if took := time.Since(began); took != connectTime {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 func TestPacketSizes(t *testing.T) {
@@ -347,17 +388,22 @@ func TestTooManyClients(t *testing.T) {
 
 func TestTooManyConnections(t *testing.T) {
 	b := start(t)
+	hello := frame(0x10, str("MQTT"), []byte{4, 2, 0, 0}, str("x"))
 	var silent []*client
 	for range maxConnections {
 		silent = append(silent, dial(t, b.Addr()))
 	}
-	dial(t, b.Addr()).hungUp()
+	more := dial(t, b.Addr())
+	more.write(hello)
+	if p, err := more.read(); err == nil {
+		t.Errorf("one connection too many was answered: %v", p)
+	}
 	for _, c := range silent {
 		c.conn.Close()
 	}
 	for {
 		c := dial(t, b.Addr())
-		c.write(frame(0x10, str("MQTT"), []byte{4, 2, 0, 0}, str("x")))
+		c.write(hello)
 		if p, err := c.read(); err == nil && p.kind() == 2 && p.body[1] == 0 {
 			break
 		}

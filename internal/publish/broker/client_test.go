@@ -44,10 +44,10 @@ func (p packet) publication() (topic, payload string) {
 
 // A login is what a CONNECT packet holds.
 type login struct {
-	user, password, id string
-	version            byte // 0 means 4
-	willTopic          string
-	anonymous, noClean bool
+	user, password, id             string
+	version                        byte // 0 means 4
+	willTopic                      string
+	anonymous, noPassword, noClean bool
 }
 
 func frame(header byte, body ...[]byte) []byte {
@@ -96,8 +96,12 @@ func connect(t *testing.T, addr string, l login) (*client, byte) {
 		body = append(body, str(l.willTopic), str("forged"))
 	}
 	if !l.anonymous {
-		flags |= 1<<7 | 1<<6
-		body = append(body, str(l.user), str(l.password))
+		flags |= 1 << 7
+		body = append(body, str(l.user))
+	}
+	if !l.anonymous && !l.noPassword {
+		flags |= 1 << 6
+		body = append(body, str(l.password))
 	}
 	head := append(str("MQTT"), l.version, flags, 0, 0)
 	if l.version == 5 {

@@ -30,19 +30,35 @@ type fence struct {
 	net.Conn // a TCP connection, never written to but by Write
 	in       *wire.Reader
 	stall    time.Duration // how long a chunk may take
+	lost     func(error)   // told why, when the connection dies and nobody shut it
 
 	shutting sync.Once
 	shut     atomic.Bool
 	ordinary atomic.Bool
 	writing  sync.Mutex // held by Write, for a packet from its first to its last chunk
+	failed   chan error // of one place: why a Write failed, for Read to tell
 }
 
-func newFence(raw *net.TCPConn, stall time.Duration) *fence {
-	return &fence{Conn: raw, in: wire.NewReader(raw, fromBroker), stall: stall}
+func newFence(raw *net.TCPConn, stall time.Duration, lost func(error)) *fence {
+	return &fence{Conn: raw, in: wire.NewReader(raw, fromBroker), stall: stall, lost: lost, failed: make(chan error, 1)}
 }
 
-// Read lets through the packets that fromBroker knows.
-func (f *fence) Read(p []byte) (int, error) { return f.in.Read(p) }
+// Read lets through the packets that fromBroker knows. paho reads until the end of
+// the connection, so this is where the end is noticed first.
+func (f *fence) Read(p []byte) (int, error) {
+	n, err := f.in.Read(p)
+	if err != nil {
+		select {
+		case why := <-f.failed:
+			f.lost(why)
+		default:
+			if !f.shut.Load() && !f.ordinary.Load() {
+				f.lost(err)
+			}
+		}
+	}
+	return n, err
+}
 
 // Write hands p, one packet, to the kernel. After any error the fence is shut, so
 // that half a packet is the last thing the broker saw.
@@ -60,6 +76,10 @@ func (f *fence) Write(p []byte) (sent int, err error) {
 		sent += n
 	}
 	if err != nil {
+		select {
+		case f.failed <- err:
+		default:
+		}
 		f.Close()
 	}
 	return sent, err

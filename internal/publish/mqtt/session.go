@@ -140,7 +140,7 @@ func (s *Session) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := newFence(raw.(*net.TCPConn), stallTime)
+	f := newFence(raw.(*net.TCPConn), stallTime, s.end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {

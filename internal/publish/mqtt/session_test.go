@@ -7,11 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
@@ -248,7 +250,7 @@ func TestFenceStopsAWriteInTheKernel(t *testing.T) {
 			if name == "stalled" {
 				stall = 50 * time.Millisecond
 			}
-			f := newFence(here, stall)
+			f := newFence(here, stall, func(error) {})
 			huge := make([]byte, 256<<20)
 			result := make(chan error)
 			go func() {
@@ -276,6 +278,66 @@ func TestFenceStopsAWriteInTheKernel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCloseShutsTheFence: by itself, and not by what paho does when it is told.
+func TestCloseShutsTheFence(t *testing.T) {
+	here, there := tcpPair(t)
+	s := &Session{client: idle{}, over: make(chan struct{})}
+	s.fence = newFence(here, time.Hour, s.end)
+	result := make(chan error)
+	go func() {
+		_, err := s.fence.Write(make([]byte, 256<<20))
+		result <- err
+	}()
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if !s.fence.writing.TryLock() {
+		t.Error("a Write is under way after Close")
+	} else {
+		s.fence.writing.Unlock()
+	}
+	if n, err := s.fence.Write([]byte("more")); n != 0 || err == nil {
+		t.Errorf("a Write after Close: %d, %v", n, err)
+	}
+	if err := <-result; err == nil {
+		t.Error("a Write that nobody read succeeded")
+	}
+}
+
+// idle is a client that does nothing.
+type idle struct{ paho.Client }
+
+func (idle) Disconnect(uint) {}
+
+func TestAFarewellIsDelivered(t *testing.T) {
+	here, there := tcpPair(t)
+	f := newFence(here, time.Hour, func(error) {})
+	sent, err := f.Write(make([]byte, 64<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.parting()
+	f.Close()
+	if n, err := io.Copy(io.Discard, there); err != nil || n != int64(sent) {
+		t.Errorf("%d of %d bytes arrived, %v", n, sent, err)
+	}
+}
+
+func TestTheReasonOfALossIsKept(t *testing.T) {
+	here, there := tcpPair(t)
+	reasons := make(chan error, 2)
+	f := newFence(here, 50*time.Millisecond, func(err error) { reasons <- err })
+	go f.Write(make([]byte, 256<<20)) // ends with the stall
+	if _, err := f.Read(make([]byte, 1)); err == nil {
+		t.Error("read from a peer that says nothing")
+	}
+	if err := <-reasons; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("lost a stalled connection with: %v", err)
+	}
+	there.Close()
 }
 
 func tcpPair(t *testing.T) (here, there *net.TCPConn) {
@@ -472,29 +534,34 @@ func accept(c net.Conn) error {
 
 func TestHostileBroker(t *testing.T) {
 	connack, suback := []byte{0x20, 2, 0, 0}, append([]byte{0x90, 0xfe, 0x01, 0, 1}, make([]byte, 252)...)
-	for name, talk := range map[string]func(c net.Conn){
-		"unknown CONNACK code": func(c net.Conn) { c.Write([]byte{0x20, 2, 0, 77}); io.Copy(io.Discard, c) },
-		"codes for 252 topics": func(c net.Conn) { c.Write(connack); c.Read(make([]byte, 99)); c.Write(suback); io.Copy(io.Discard, c) },
-		"PUBACK for a SUBACK": func(c net.Conn) {
-			c.Write(connack)
-			c.Read(make([]byte, 99))
-			c.Write([]byte{0x40, 2, 0, 1})
-			io.Copy(io.Discard, c)
-		},
-		"a message of 256 MiB":    func(c net.Conn) { c.Write(append(connack, 0x30, 0xff, 0xff, 0xff, 0x7f)); io.Copy(io.Discard, c) },
-		"a message of QoS 2":      func(c net.Conn) { c.Write(append(connack, 0x34, 5, 0, 1, 'x', 0, 1)); io.Copy(io.Discard, c) },
-		"an unfinished length":    func(c net.Conn) { c.Write(append(connack, 0x30, 0xff, 0xff, 0xff, 0xff, 0xff)); io.Copy(io.Discard, c) },
-		"what clients alone send": func(c net.Conn) { c.Write(append(connack, 0xc0, 0)); io.Copy(io.Discard, c) },
+	const shape = "what no broker should" // stopped before paho reads it
+	for _, tt := range []struct {
+		name string
+		says []byte // after the CONNACK
+		word string // of the error
+	}{
+		{"codes for 252 topics", suback, shape},
+		{"PUBACK for a SUBACK", []byte{0x40, 2, 0, 1}, "refused"},
+		{"a message of 256 MiB", []byte{0x30, 0xff, 0xff, 0xff, 0x7f}, shape},
+		{"a message of QoS 2", []byte{0x34, 5, 0, 1, 'x', 0, 1}, shape},
+		{"an unfinished length", []byte{0x30, 0xff, 0xff, 0xff, 0xff, 0xff}, "length"},
+		{"what clients alone send", []byte{0xc0, 0}, shape},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s, err := Connect(within(t), options(t, "mqtt://"+fakeBroker(t, talk)))
-			if err == nil {
-				s.Close()
-				t.Fatal("connected")
-			}
-			checkText(t, err)
+		t.Run(tt.name, func(t *testing.T) {
+			addr := fakeBroker(t, func(c net.Conn) {
+				c.Write(connack)
+				c.Read(make([]byte, 99)) // SUBSCRIBE
+				c.Write(tt.says)
+				io.Copy(io.Discard, c)
+			})
+			_, err := Connect(within(t), options(t, "mqtt://"+addr))
+			checkText(t, err, addr, tt.word)
 		})
 	}
+	// paho takes a code that it does not know for success.
+	addr := fakeBroker(t, func(c net.Conn) { c.Write([]byte{0x20, 2, 0, 77}); io.Copy(io.Discard, c) })
+	_, err := Connect(within(t), options(t, "mqtt://"+addr))
+	checkText(t, err, addr)
 }
 
 // FuzzBroker lets a broker say anything to an open session. All that may come of it
