@@ -14,7 +14,7 @@ type asked struct{ Owner }
 
 func (a asked) recipients(context.Context) (any, error) {
 	p, _ := a.Policy()
-	return append([]consent.Recipient{}, p.Recipients()...), nil
+	return listed(p.Recipients()), nil
 }
 
 func (a asked) addRecipient(ctx context.Context, r consent.Recipient) (any, error) {
@@ -82,7 +82,11 @@ func (a asked) whoSees(context.Context) (any, error) {
 	return who, nil
 }
 
-func (a asked) status(context.Context) (any, error) { return a.Status(), nil }
+func (a asked) status(context.Context) (any, error) {
+	s := a.Status()
+	s.Want.Categories = listed(s.Want.Categories)
+	return s, nil
+}
 
 // grants gives all that were ever given, by id, and how each stands at m.
 func grants(p consent.Policy, m consent.Moment) []Grant {
@@ -95,7 +99,16 @@ func grants(p consent.Policy, m consent.Moment) []Grant {
 		case !m.Now.Before(g.Until):
 			state = Expired
 		}
+		g.Zones = listed(g.Zones)
 		all = append(all, Grant{g, state})
+	}
+	return all
+}
+
+// listed gives an empty list for none: programs that read it need not expect null.
+func listed[T any](all []T) []T {
+	if all == nil {
+		return []T{}
 	}
 	return all
 }

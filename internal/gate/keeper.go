@@ -25,7 +25,7 @@ type keeper struct {
 
 	acts sync.Mutex // one act at a time: from the policy to the ledger and back
 
-	mu      sync.Mutex // guards what follows; never held over I/O
+	mu      sync.Mutex // guards what follows; never held over I/O but what the clock asks once a second
 	policy  consent.Policy
 	boot    string // during which the owner vouched for the clock
 	fault   error  // why the ledger cannot be relied on; nil while it can
