@@ -36,7 +36,7 @@ func newCheck(g *globals) *cobra.Command {
 		Short: "Say whether the configuration, the camera and the broker are sound, what will be seen and who will be told",
 		Long: "Reads the configuration and lists every fault with its line and column. Then looks whether the camera opens\n" +
 			"and the broker answers, and says in plain words what will be seen and who will be told. Changes nothing.",
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := g.load()
 			if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +57,7 @@ WHEN      ` + untilForms,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: %s\nTake it back with `doorbelld grant revoke %[1]s`.\n", made.ID, sentence(made))
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s %s.\nTake it back with `doorbelld grant revoke %[1]s`.\n", made.ID, made.Recipient, made.Told(time.Local))
 			return nil
 		},
 	}
@@ -92,37 +91,6 @@ func (w wish) draft(now time.Time) (gate.Draft, error) {
 	}
 	d.Until, err = parseUntil(w.until, now)
 	return d, err
-}
-
-// sentence says what a grant allows.
-func sentence(g consent.Grant) string {
-	where := ""
-	switch {
-	case slices.Equal(g.Zones, []string{event.Everything}):
-		where = " anywhere in the picture"
-	case len(g.Zones) == 1:
-		where = " in the zone " + g.Zones[0]
-	case len(g.Zones) > 1:
-		last := len(g.Zones) - 1
-		where = " in the zones " + strings.Join(g.Zones[:last], ", ") + " and " + g.Zones[last]
-	}
-	var what string
-	switch {
-	case g.Category == event.Ring && g.Level == event.Notice:
-		what = "that the bell rang, to the minute"
-	case g.Category == event.Ring:
-		what = "when the bell rings, to the second"
-	case g.Level == event.Notice:
-		what = fmt.Sprintf("that there was %s%s, to the minute", g.Category, where)
-	default:
-		what = fmt.Sprintf("of %s%s, %s", g.Category, where, map[event.Level]string{
-			event.Details: "with time, place and size",
-			event.Crop:    "with a picture of an animal alone",
-			event.Frame:   "with a picture, people made unrecognisable",
-			event.Clip:    "with a clip",
-		}[g.Level])
-	}
-	return fmt.Sprintf("%s is told %s, for %s, until %s.", g.Recipient, what, strings.ReplaceAll(g.Purpose.String(), "_", " "), minute(g.Until))
 }
 
 func newGrantList(g *globals) *cobra.Command {

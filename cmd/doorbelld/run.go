@@ -34,7 +34,7 @@ func newRun(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Watch the camera, and tell what was granted, until stopped",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := g.load()
 			if err != nil {

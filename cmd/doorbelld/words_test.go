@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"doorbelld/internal/config"
-	"doorbelld/internal/consent"
 	"doorbelld/internal/console"
 	"doorbelld/internal/event"
 	"doorbelld/internal/gate"
@@ -38,43 +37,6 @@ func TestExitCodes(t *testing.T) {
 		}
 		if c.want > 0 && !strings.Contains(exitHelp, fmt.Sprintf("\n  %d  ", c.want)) {
 			t.Errorf("%s: code %d is not in the help", name, c.want)
-		}
-	}
-}
-
-func TestSentence(t *testing.T) {
-	until := time.Date(2026, 12, 31, 23, 59, 59, 0, time.Local)
-	for want, g := range map[string]consent.Grant{
-		"home is told of motion in the zone path, with time, place and size, for home automation, until 31 December 2026 23:59.": {
-			Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: consent.HomeAutomation, Zones: []string{"path"},
-		},
-		"me is told that the bell rang, to the minute, for owner alert, until 31 December 2026 23:59.": {
-			Recipient: "me", Category: event.Ring, Level: event.Notice, Purpose: consent.OwnerAlert,
-		},
-		"home is told when the bell rings, to the second, for home automation, until 31 December 2026 23:59.": {
-			Recipient: "home", Category: event.Ring, Level: event.Details, Purpose: consent.HomeAutomation,
-		},
-		"bob is told that there was motion in the zones path and lawn, to the minute, for hazard watch, until 31 December 2026 23:59.": {
-			Recipient: "bob", Category: event.Motion, Level: event.Notice, Purpose: consent.HazardWatch, Zones: []string{"path", "lawn"},
-		},
-		"bob is told of animal in the zones a, b and c, with a picture of an animal alone, for lost pet, until 31 December 2026 23:59.": {
-			Recipient: "bob", Category: event.Animal, Level: event.Crop, Purpose: consent.LostPet, Zones: []string{"a", "b", "c"},
-		},
-		"me is told of person anywhere in the picture, with a clip, for owner alert, until 31 December 2026 23:59.": {
-			Recipient: "me", Category: event.Person, Level: event.Clip, Purpose: consent.OwnerAlert, Zones: []string{event.Everything},
-		},
-	} {
-		g.Until = until
-		if got := sentence(g); got != want {
-			t.Errorf("\n got %s\nwant %s", got, want)
-		}
-	}
-}
-
-func TestEveryLevelHasWords(t *testing.T) {
-	for _, l := range event.Levels() {
-		if s := sentence(consent.Grant{Category: event.Motion, Level: l}); l > event.None && strings.Contains(s, ", , ") {
-			t.Errorf("%s has no words: %s", l, s)
 		}
 	}
 }

@@ -408,13 +408,50 @@ func TestPlain(t *testing.T) {
 	want := strings.Join([]string{
 		"ann (neighbour) is told that the bell rang, to the minute, for owner alert, until 1 June 2026 13:00 (grant g2).",
 		"bob (household) is told nothing.",
-		"home (integration) is told of motion, with time, place and size, in the zone path, for home automation, until 2 June 2026 12:00 (grant g1).",
+		"home (integration) is told of motion in the zone path, with time, place and size, for home automation, until 2 June 2026 12:00 (grant g1).",
 	}, "\n")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got := (Policy{}).Plain(Moment{Now: noon}); len(got) != 2 || !strings.HasPrefix(got[0], "The ledger") || got[1] != "No recipient is known: nobody is told anything." {
 		t.Errorf("the empty policy: %q", got)
+	}
+}
+
+func TestTold(t *testing.T) {
+	until := time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)
+	for want, g := range map[string]Grant{
+		"home is told of motion in the zone path, with time, place and size, for home automation, until 31 December 2026 23:59.": {
+			Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: HomeAutomation, Zones: []string{"path"},
+		},
+		"me is told that the bell rang, to the minute, for owner alert, until 31 December 2026 23:59.": {
+			Recipient: "me", Category: event.Ring, Level: event.Notice, Purpose: OwnerAlert,
+		},
+		"home is told when the bell rings, to the second, for home automation, until 31 December 2026 23:59.": {
+			Recipient: "home", Category: event.Ring, Level: event.Details, Purpose: HomeAutomation,
+		},
+		"bob is told that there was motion in the zones path and lawn, to the minute, for hazard watch, until 31 December 2026 23:59.": {
+			Recipient: "bob", Category: event.Motion, Level: event.Notice, Purpose: HazardWatch, Zones: []string{"path", "lawn"},
+		},
+		"bob is told of animals in the zones a, b and c, with a picture of an animal alone, for lost pet, until 31 December 2026 23:59.": {
+			Recipient: "bob", Category: event.Animal, Level: event.Crop, Purpose: LostPet, Zones: []string{"a", "b", "c"},
+		},
+		"me is told of people anywhere in the picture, with a clip, for owner alert, until 31 December 2026 23:59.": {
+			Recipient: "me", Category: event.Person, Level: event.Clip, Purpose: OwnerAlert, Zones: []string{event.Everything},
+		},
+	} {
+		g.Until = until
+		if got := g.Recipient + " " + g.Told(time.UTC) + "."; got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestEveryLevelHasWords(t *testing.T) {
+	for _, l := range event.Levels() {
+		if s := (Grant{Category: event.Motion, Level: l}).Told(time.UTC); l > event.None && strings.Contains(s, ", , ") {
+			t.Errorf("%s has no words: %s", l, s)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func (p Policy) Plain(m Moment) []string {
 		told := false
 		for _, g := range p.grants {
 			if g.Recipient == r.Name && p.standing(g, m.Now) == Granted {
-				lines = append(lines, g.sentence(r, m.Now.Location()))
+				lines = append(lines, fmt.Sprintf("%s (%s) %s (grant %s).", r.Name, r.Kind, g.Told(m.Now.Location()), g.ID))
 				told = true
 			}
 		}
@@ -42,33 +42,41 @@ func (p Policy) Plain(m Moment) []string {
 	return lines
 }
 
-func (g Grant) sentence(r Recipient, zone *time.Location) string {
-	what := g.Category.String()
+// Told says in words what g allows, to go on after the recipient's name: what it is
+// told of, from where, for what and until when in the given time zone.
+func (g Grant) Told(zone *time.Location) string {
+	where := ""
+	switch {
+	case len(g.Zones) == 0:
+	case slices.Equal(g.Zones, []string{event.Everything}):
+		where = " anywhere in the picture"
+	case len(g.Zones) == 1:
+		where = " in the zone " + g.Zones[0]
+	default:
+		last := len(g.Zones) - 1
+		where = " in the zones " + strings.Join(g.Zones[:last], ", ") + " and " + g.Zones[last]
+	}
+	var what string
 	switch {
 	case g.Category == event.Ring && g.Level == event.Notice:
 		what = "that the bell rang, to the minute"
 	case g.Category == event.Ring:
 		what = "when the bell rings, to the second"
 	case g.Level == event.Notice:
-		what = "that there was " + what + ", to the minute"
+		what = fmt.Sprintf("that there was %s%s, to the minute", one[g.Category], where)
 	default:
-		what = "of " + what + map[event.Level]string{
-			event.Details: ", with time, place and size",
-			event.Crop:    ", with a picture of an animal alone",
-			event.Frame:   ", with a picture, people made unrecognisable",
-			event.Clip:    ", with a clip",
-		}[g.Level]
+		what = fmt.Sprintf("of %s%s, %s", many[g.Category], where, map[event.Level]string{
+			event.Details: "with time, place and size",
+			event.Crop:    "with a picture of an animal alone",
+			event.Frame:   "with a picture, people made unrecognisable",
+			event.Clip:    "with a clip",
+		}[g.Level])
 	}
-	where := ""
-	switch {
-	case g.Category == event.Ring:
-	case slices.Equal(g.Zones, []string{event.Everything}):
-		where = ", anywhere in the picture"
-	case len(g.Zones) == 1:
-		where = ", in the zone " + g.Zones[0]
-	default:
-		where = ", in the zones " + strings.Join(g.Zones[:len(g.Zones)-1], ", ") + " and " + g.Zones[len(g.Zones)-1]
-	}
-	return fmt.Sprintf("%s (%s) is told %s%s, for %s, until %s (grant %s).", r.Name, r.Kind, what, where,
-		strings.ReplaceAll(g.Purpose.String(), "_", " "), g.Until.In(zone).Format("2 January 2006 15:04"), g.ID)
+	return fmt.Sprintf("is told %s, for %s, until %s", what, strings.ReplaceAll(g.Purpose.String(), "_", " "), g.Until.In(zone).Format("2 January 2006 15:04"))
 }
+
+// How the categories are spoken of, but for the ring.
+var (
+	one  = map[event.Category]string{event.Motion: "motion", event.Animal: "an animal", event.Person: "a person", event.Vehicle: "a vehicle"}
+	many = map[event.Category]string{event.Motion: "motion", event.Animal: "animals", event.Person: "people", event.Vehicle: "vehicles"}
+)
