@@ -29,6 +29,9 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // for tests that run as another user
+		return dir, err
+	}
 	for name, cgo := range map[string]string{"doorbelld": "0", "doorbelld-eye": "1"} {
 		c := exec.Command("go", "build", "-o", filepath.Join(dir, name), "doorbelld/cmd/"+name)
 		c.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
@@ -84,6 +87,7 @@ type house struct {
 	dir     string
 	program string
 	text    string // of its configuration
+	uid     uint32 // of the user that runs it; 0: our own
 	cmd     *exec.Cmd
 	log     *safeBuffer
 	exited  chan error
@@ -158,6 +162,7 @@ func (h *house) start() {
 	h.log, h.exited = &safeBuffer{}, make(chan error, 1)
 	h.cmd = exec.Command(h.program, "--config", h.config(), "run")
 	h.cmd.Stdout, h.cmd.Stderr = h.log, h.log
+	h.cmd.SysProcAttr = h.identity()
 	if err := h.cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
@@ -169,6 +174,26 @@ func (h *house) start() {
 		}
 	})
 	h.await("an answer on the socket", func(gate.Status) bool { return true })
+}
+
+// user has everything run by another user from now on.
+func (h *house) user(uid uint32) {
+	h.t.Helper()
+	h.uid = uid
+	if err := os.Chown(h.dir, int(uid), int(uid)); err != nil {
+		h.t.Fatal(err)
+	}
+	// The testing package keeps the folder above to us.
+	if err := os.Chmod(filepath.Dir(h.dir), 0o755); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) identity() *syscall.SysProcAttr {
+	if h.uid == 0 {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: h.uid, Gid: h.uid}}
 }
 
 // stop ends the daemon as systemd would; it must go in order.
@@ -207,7 +232,9 @@ func (h *house) do(args ...string) string {
 func (h *house) try(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, h.program, append([]string{"--config", h.config()}, args...)...).CombinedOutput()
+	c := exec.CommandContext(ctx, h.program, append([]string{"--config", h.config()}, args...)...)
+	c.SysProcAttr = h.identity()
+	out, err := c.CombinedOutput()
 	return string(out), err
 }
 
