@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,8 @@ const (
 )
 
 func main() {
+	// Children end with the thread that started them: see start.
+	runtime.LockOSThread()
 	camera := flag.String("camera", "", "watch this camera, such as /dev/video0, instead of the clip")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -226,6 +229,7 @@ func message(who, topic, payload string) string {
 func watch(ctx context.Context, c *console.Client, daemon *child, log string) error {
 	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()
+	said := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -238,12 +242,19 @@ func watch(ctx context.Context, c *console.Client, daemon *child, log string) er
 		if err != nil {
 			return err
 		}
+		if p := s.Eye.Protection; p != "" && p != said {
+			fmt.Println("·", p)
+			said = p
+		}
 		fmt.Println(summary(s))
 	}
 }
 
 // summary says in one line what was seen, released and withheld, and why.
 func summary(s gate.Status) string {
+	if s.Eye.Text != "" {
+		return "· camera lost: " + s.Eye.Text
+	}
 	text := fmt.Sprintf("· camera %s, %d frames │ seen: %s", s.Eye.Camera, s.Eye.Frames, counted(s.Counts.Seen))
 	for _, who := range sortedKeys(s.Counts.Released) {
 		text += fmt.Sprintf(" │ released to %s: %s", who, counted(s.Counts.Released[who]))
@@ -284,7 +295,9 @@ type child struct {
 
 // start starts c and, beside it, reads, which must end when c's output does.
 func start(c *exec.Cmd, reads ...func()) (*child, error) {
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Whatever becomes of us, even if nobody reads what we print any more, no
+	// daemon is left behind.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
