@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -196,36 +197,45 @@ func start(tb testing.TB, cmd *exec.Cmd, line func(string)) *process {
 		tb.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	err = cmd.Start()
-	w.Close()
-	if err != nil {
-		r.Close()
-		tb.Fatal(err)
-	}
+	// A test binary that is killed, or gives up after its time limit, runs no
+	// cleanup: then the kernel ends the child. It does so when the thread that
+	// started the child is gone, so that thread is kept.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
 	go func() {
-		defer close(p.done)
-		defer cmd.Wait() // how it ended is of no interest
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		defer r.Close()
-		lines := bufio.NewReader(r)
-		for {
-			text, err := lines.ReadString('\n')
-			if err == nil {
-				p.mu.Lock()
-				p.out.WriteString(text)
-				p.mu.Unlock()
-				line(strings.TrimSuffix(text, "\n"))
-				continue
-			}
-			if err != io.EOF {
-				p.mu.Lock()
-				fmt.Fprintln(&p.out, err)
-				p.mu.Unlock()
-			}
+		err := cmd.Start()
+		w.Close()
+		started <- err
+		if err != nil {
 			return
 		}
+		defer close(p.done)
+		defer cmd.Wait() // how it ended is of no interest
+		p.read(r, line)
 	}()
+	if err := <-started; err != nil {
+		tb.Fatal(err)
+	}
 	return p
+}
+
+// read keeps what the process writes, until it has ended.
+func (p *process) read(r io.Reader, line func(string)) {
+	lines := bufio.NewReader(r)
+	for {
+		text, err := lines.ReadString('\n')
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		p.out.WriteString(text)
+		p.mu.Unlock()
+		line(strings.TrimSuffix(text, "\n"))
+	}
 }
 
 // end signals the process, unless it has ended by itself, and waits for it. One

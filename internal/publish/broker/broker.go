@@ -34,6 +34,7 @@ type Options struct {
 type Broker struct {
 	server   *mqtt.Server
 	listener *listener
+	log      *quiet
 	closing  sync.Once
 }
 
@@ -51,7 +52,7 @@ func Start(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
-	b := &Broker{listener: newListener(raw, o.Log)}
+	b := &Broker{listener: newListener(raw, o.Log), log: newQuiet(o.Log)}
 	b.server = mqtt.New(&mqtt.Options{
 		Capabilities: &mqtt.Capabilities{
 			MaximumClients:             maxConnections,        // the door counts closer
@@ -68,7 +69,7 @@ func Start(o Options) (*Broker, error) {
 		},
 		// The library's statistics stop the world each time. Nobody may read them.
 		SysTopicResendInterval: 365 * 24 * 3600,
-		Logger:                 libraryLog(o.Log),
+		Logger:                 slog.New(b.log),
 	})
 	if err := b.serve(&door{options: o, server: b.server, listener: b.listener}); err != nil {
 		raw.Close()
@@ -93,7 +94,10 @@ func (b *Broker) Addr() string { return b.listener.Address() }
 // Close ends all connections, sends what waits for half a second at most, and
 // returns when nobody is served any more. A second call does nothing.
 func (b *Broker) Close() {
-	b.closing.Do(func() { _ = b.server.Close() }) // it has no error to give
+	b.closing.Do(func() {
+		_ = b.server.Close() // it has no error to give
+		b.log.stop()
+	})
 }
 
 // CanListen says whether Start could listen on listen now, with Start's error if

@@ -232,7 +232,11 @@ func (s *Session) await(ctx context.Context, call func() paho.Token) (paho.Token
 		case token = <-tokens:
 			done = token.Done()
 		case <-done:
-			return token, token.Error()
+			err := token.Error()
+			if lost := s.Err(); err != nil && lost != nil {
+				err = lost // paho says "connection lost", and not why
+			}
+			return token, err
 		case <-s.over:
 			return nil, s.reason()
 		case <-ctx.Done():

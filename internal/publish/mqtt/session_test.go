@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -397,6 +398,58 @@ func TestEmptyMessage(t *testing.T) {
 	}
 }
 
+func TestNothingFollowsGoodbye(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		s := connect(t, options(t, "mqtt://"+addr))
+		done := make(chan struct{})
+		for range 8 {
+			go func() {
+				for s.Publish(context.Background(), publish.Status(device, true)) == nil {
+				}
+				done <- struct{}{}
+			}()
+		}
+		if err := s.Goodbye(within(t)); err != nil {
+			t.Error(err)
+		}
+		for range 8 {
+			<-done
+		}
+		m, err := watchStatus(t, addr).Next(within(t))
+		if err != nil || string(m.Payload) != publish.Offline {
+			t.Errorf("the last word is %q, %v", m.Payload, err)
+		}
+	})
+}
+
+func TestGoodbyeIsDelivered(t *testing.T) {
+	last := make(chan error, 1)
+	s := connect(t, options(t, "mqtt://"+fakeBroker(t, func(c net.Conn) {
+		buf := make([]byte, 4096)
+		if err := accept(c); err != nil {
+			last <- err
+			return
+		}
+		c.Read(buf) // "offline"
+		at := 4 + int(buf[2])<<8 + int(buf[3])
+		c.Write([]byte{0x40, 2, buf[at], buf[at+1]})
+		rest, err := io.ReadAll(c)
+		if err == nil && !bytes.Equal(rest, []byte{0xe0, 0}) {
+			err = fmt.Errorf("the farewell is % x", rest)
+		}
+		last <- err
+	})))
+	if err := s.Goodbye(within(t)); err != nil {
+		t.Error(err)
+	}
+	if err := <-last; err != nil {
+		t.Error(err)
+	}
+	if err := s.Err(); err != nil {
+		t.Errorf("after Goodbye: %v", err)
+	}
+}
+
 func TestGoodbyeToAStalledBroker(t *testing.T) {
 	p := startProxy(t, startEmbedded(t).Addr())
 	s := connect(t, options(t, p.url()))
@@ -578,6 +631,7 @@ func FuzzBroker(f *testing.F) {
 				c.Write(data)
 			}
 		}))
+		o.Log = slog.New(slog.DiscardHandler) // what comes last may be dealt with after the session's end
 		var mu sync.Mutex
 		o.Paused = func(minutes int) {
 			mu.Lock()
