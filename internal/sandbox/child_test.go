@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,22 +110,25 @@ func TestHowItEnds(t *testing.T) {
 	}
 }
 
+// lateWord is a grandchild that would speak some time after the eye is gone.
+var lateWord = []string{"/bin/sh", "-c", "sleep 20; echo I am still here"}
+
 // TestKillEndsAllItStarted: the link ends only when the grandchild that holds
 // it is gone too.
 func TestKillEndsAllItStarted(t *testing.T) {
 	noLeaks(t)
 	for skip := range ways(mayBecomeNobody()) {
-		k := task{Skip: skip, Args: asksProbe(t, job{Do: "hold", Run: []string{"/bin/sleep", "1000"}})}
 		if skip > 0 && os.Geteuid() != 0 {
 			break // it would leave this process without its /proc
 		}
+		k := task{Skip: skip, Args: asksProbe(t, job{Do: "hold", Run: lateWord})}
 		c, err := Start(context.Background(), k.options(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := bufio.NewReader(c.Conn())
-		if line, err := r.ReadString('\n'); err != nil || line != "holding\n" {
-			t.Fatalf("%q %v", line, err)
+		if line, err := r.ReadString('\n'); err != nil || line != "started\n" {
+			t.Errorf("%q %v", line, err)
 		}
 		c.Kill()
 		if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
@@ -137,38 +141,53 @@ func TestKillEndsAllItStarted(t *testing.T) {
 	}
 }
 
+// TestItLeavesNothingBehind: the same when the eye ends by itself.
+func TestItLeavesNothingBehind(t *testing.T) {
+	for _, who := range []person{rootUser, ordinary} {
+		t.Run(who.name, func(t *testing.T) {
+			for skip := range ways(who.uid == 0) {
+				res := mustStart(t, launchAs(t, who, task{Skip: skip, Args: asksProbe(t, job{Do: "leave", Run: lateWord})}))
+				if string(res.Output) != "started\n" || res.WaitErr != "" {
+					t.Errorf("way %d: %q %q", skip, res.Output, res.WaitErr)
+				}
+			}
+		})
+	}
+}
+
 // TestDiesWithLauncher kills doorbelld without a warning.
 func TestDiesWithLauncher(t *testing.T) {
 	for _, who := range []person{rootUser, ordinary} {
-		for skip := range ways(who.uid == 0) {
-			k := task{Skip: skip, Args: asksProbe(t, job{Do: "hold", Run: []string{"/bin/sleep", "1000"}})}
-			cmd := launcherCommand(t, who, k)
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
+		t.Run(who.name, func(t *testing.T) {
+			for skip := range ways(who.uid == 0) {
+				cmd := launcherCommand(t, who, task{Skip: skip, Args: asksProbe(t, job{Do: "hold"})})
+				out, err := cmd.StdoutPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				var res outcome
+				err = json.NewDecoder(out).Decode(&res)
+				var pidfd int
+				if err == nil && res.PID != 0 {
+					pidfd, err = unix.PidfdOpen(res.PID, 0)
+				}
+				cmd.Process.Kill()
+				cmd.Wait()
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustStart(t, res)
+				gone := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+				if n, err := unix.Poll(gone, 20_000); n != 1 || err != nil {
+					t.Errorf("way %d: the eye lives on (%v)", skip, err)
+					unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+				}
+				unix.Close(pidfd)
 			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			var res outcome
-			err = json.NewDecoder(out).Decode(&res)
-			var pidfd int
-			if err == nil && res.PID != 0 {
-				pidfd, err = unix.PidfdOpen(res.PID, 0)
-			}
-			cmd.Process.Kill()
-			cmd.Wait()
-			if err != nil {
-				t.Fatal(err)
-			}
-			mustStart(t, res)
-			gone := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-			if n, err := unix.Poll(gone, 20_000); n != 1 || err != nil {
-				t.Errorf("%s, way %d: the eye lives on (%v)", who.name, skip, err)
-				unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
-			}
-			unix.Close(pidfd)
-		}
+		})
 	}
 }
 
@@ -176,34 +195,41 @@ func TestDiesWithLauncher(t *testing.T) {
 // that for the parent's death if it were the thread that started the eye.
 func TestOutlivesThread(t *testing.T) {
 	noLeaks(t)
-	type result struct {
-		c   *Child
-		err error
-	}
-	started := make(chan result)
+	var c *Child
+	var err error
 	var tid int
 	options := task{Args: asksProbe(t, job{Do: "echo"})}.options(nil)
+	done := make(chan struct{})
 	var try func()
 	try = func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
-		tid = unix.Gettid()
-		if tid == os.Getpid() { // but for the first thread, which stays: take another
-			go try()
+		if tid = unix.Gettid(); tid == os.Getpid() {
+			go try() // the first thread does not end: leave it and take another
 			return
 		}
-		c, err := Start(context.Background(), options)
-		started <- result{c, err}
+		defer close(done)
+		c, err = Start(context.Background(), options)
 	}
 	go try()
-	res := <-started
-	if res.err != nil {
-		t.Fatal(res.err)
+	<-done
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := res.c
 	for unix.Tgkill(os.Getpid(), tid, 0) == nil {
 		runtime.Gosched()
 	}
 	echo(t, c, "still there")
+
+	// And the thread that did start it is kept by the goroutine that minds it.
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	kept := slices.ContainsFunc(strings.Split(string(stacks), "\n\n"), func(stack string) bool {
+		head, frames, _ := strings.Cut(stack, "\n")
+		return strings.Contains(head, "locked to thread") && strings.Contains(frames, "(*Child).mind")
+	})
+	if !kept {
+		t.Errorf("no goroutine keeps the thread that started the eye\n%s", stacks)
+	}
 	c.Kill()
 	c.Wait()
 	c.Conn().Close()
@@ -276,6 +302,20 @@ func TestStageByHand(t *testing.T) {
 		}
 		if n := bytes.Count(out, []byte("\n")); n != 1 {
 			t.Errorf("%q: %d lines: %s", text, n, out)
+		}
+	}
+}
+
+// BenchmarkStart measures what the sandbox costs: from Start to the end of an
+// eye that ends at once.
+func BenchmarkStart(b *testing.B) {
+	for b.Loop() {
+		c, err := Start(context.Background(), Options{Program: "/bin/true", Stage: []string{"/proc/self/exe", asStage}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := errors.Join(c.Wait(), c.Conn().Close()); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 var architectures = []*arch.Info{arch.X86_64, arch.AARCH64, arch.ARM}
 
 // verdict runs a filter as the kernel would, on a call of nr with one argument.
-func verdict(t *testing.T, program []bpf.Instruction, id arch.AuditArch, nr int, arg0 uint64) seccomp.Action {
+func verdict(t *testing.T, program []bpf.Instruction, id arch.AuditArch, nr uint32, arg0 uint64) seccomp.Action {
 	t.Helper()
 	vm, err := bpf.NewVM(program)
 	if err != nil {
@@ -23,7 +23,7 @@ func verdict(t *testing.T, program []bpf.Instruction, id arch.AuditArch, nr int,
 	// struct seccomp_data as a little-endian machine has it. The library loads
 	// words of a packet, big-endian, hence word by word the other way round.
 	data := make([]byte, 64)
-	for i, word := range []uint32{uint32(nr), uint32(id), 0, 0, uint32(arg0), uint32(arg0 >> 32)} {
+	for i, word := range []uint32{nr, uint32(id), 0, 0, uint32(arg0), uint32(arg0 >> 32)} {
 		binary.BigEndian.PutUint32(data[4*i:], word)
 	}
 	got, err := vm.Run(data)
@@ -49,7 +49,7 @@ func TestFilterOfNativeCalls(t *testing.T) {
 		if !ok {
 			return
 		}
-		if got := verdict(t, program, native.ID, nr, arg0); got != want {
+		if got := verdict(t, program, native.ID, uint32(nr), arg0); got != want {
 			t.Errorf("%s(%#x): %#x, want %#x", name, arg0, uint32(got), uint32(want))
 		}
 	}
@@ -88,7 +88,7 @@ func TestFilterOfForeignCalls(t *testing.T) {
 			}
 		}
 	}
-	for nr, want := range map[int]seccomp.Action{
+	for nr, want := range map[uint32]seccomp.Action{
 		0: seccomp.ActionAllow, 41: seccomp.ActionAllow, 511: seccomp.ActionAllow, 548: seccomp.ActionAllow, 1<<30 - 1: seccomp.ActionAllow,
 		512: errno(unix.EPERM), 518: errno(unix.EPERM), 547: errno(unix.EPERM),
 		1 << 30: errno(unix.EPERM), 1<<30 | 41: errno(unix.EPERM), 1<<30 | 518: errno(unix.EPERM), 1<<31 | 41: errno(unix.EPERM), 1<<32 - 1: errno(unix.EPERM),

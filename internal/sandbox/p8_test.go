@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ var keptBy = map[string]wall{
 	"ptrace": filter, "process_vm_readv": filter, "pidfd_getfd": filter, "user namespace": filter,
 	"unshare": filter, "clone3": filter, "mount": filter, "open_tree": filter, "keyring": filter, "message queue": filter,
 	"x32 socket": filter, "x32 number without its bit": filter, "32-bit socket": filter,
-	"state file": ownRoot, "passwd": ownRoot, "write a file": ownRoot,
+	"state file": ownRoot, "state file above the root": ownRoot, "passwd": ownRoot, "write a file": ownRoot,
 	"private state file": apart, "signal": unseen,
 	// Another process namespace, another user, or a launcher that is not dumpable.
 	"memory through proc": always, "state file through proc": always, "state file through descriptors": always,
@@ -45,7 +46,7 @@ var keptBy = map[string]wall{
 // control shows it is the sandbox that stops them.
 var worksFor = []string{
 	"tcp", "udp", "unix path", "unix abstract", "netlink", "socketpair", "descriptor over the link", "receive a descriptor",
-	"state file", "private state file", "state file through proc", "passwd", "write a file", "signal", "unshare",
+	"state file", "state file above the root", "private state file", "state file through proc", "passwd", "write a file", "signal", "unshare",
 }
 
 // TestP8_EyeHasNoMouth puts a probe in the eye's place that tries to speak and
@@ -64,8 +65,8 @@ func TestP8_EyeHasNoMouth(t *testing.T) {
 	} {
 		t.Run(run.name, func(t *testing.T) {
 			tries, holds := attackAs(t, run.who, run.task)
-			if run.task.Skip < len(ways(run.who.uid == 0 && os.Geteuid() == 0))-1 {
-				needNamespaces(t, holds)
+			if all := ways(run.who.uid == 0 && os.Geteuid() == 0); run.task.Skip < len(all)-1 {
+				needNamespaces(t, run.who, run.task.Skip, holds)
 			}
 			if !holds.Seccomp {
 				t.Fatalf("no filter: %s", holds)
@@ -97,16 +98,43 @@ func TestP8_EyeHasNoMouth(t *testing.T) {
 
 // TestEyeWithoutSandboxHasAMouth is the control: the same probe, not shut in.
 func TestEyeWithoutSandboxHasAMouth(t *testing.T) {
-	tries, _ := attackAs(t, rootUser, task{Control: true})
-	for _, try := range tries {
-		if try.Error == "" {
-			continue
-		}
-		if slices.Contains(worksFor, try.Name) {
-			t.Errorf("%s: %s", try.Name, try.Error)
-		} else {
-			t.Logf("this machine does not allow anybody %s: %s", try.Name, try.Error)
-		}
+	for _, who := range []person{rootUser, ordinary} {
+		t.Run(who.name, func(t *testing.T) {
+			tries, _ := attackAs(t, who, task{Control: true})
+			for _, try := range tries {
+				if try.Error == "" {
+					continue
+				}
+				if slices.Contains(worksFor, try.Name) {
+					t.Errorf("%s: %s", try.Name, try.Error)
+				} else {
+					t.Logf("this machine does not allow %s: %s", try.Name, try.Error)
+				}
+			}
+		})
+	}
+}
+
+// TestNamespacesSwitchedOff starts doorbelld where the kernel really refuses
+// them: in a user namespace whose own limit is none.
+func TestNamespacesSwitchedOff(t *testing.T) {
+	text, err := json.Marshal(task{Args: asksProbe(t, job{Do: "facts"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "--user", "--map-root-user", "sh", "-c",
+		`echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"`, "sh", player, asLauncher, string(text))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Skipf("this machine does not allow to try it: %v: %s", err, out)
+	}
+	var res outcome
+	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&res); err != nil {
+		t.Fatal(err)
+	}
+	mustStart(t, res)
+	if p := res.Protection; !p.Seccomp || p.Namespaces || p.OwnRoot || len(p.Missing) != 1 || !strings.Contains(p.Missing[0], "switched off") {
+		t.Errorf("what holds: %+v", p)
 	}
 }
 
@@ -190,7 +218,7 @@ func TestEyeIsNobody(t *testing.T) {
 				Skip: run.skip, Args: asksProbe(t, job{Do: "facts"}), Env: []string{"MODEL=small"}, Leak: true, Files: []string{clip},
 			}))
 			if run.isolate {
-				needNamespaces(t, res.Protection)
+				needNamespaces(t, run.who, run.skip, res.Protection)
 			}
 			var got fact
 			if err := json.Unmarshal(res.Output, &got); err != nil {
@@ -205,8 +233,13 @@ func TestEyeIsNobody(t *testing.T) {
 			}
 			if run.isolate {
 				want.Dev = []string{"full", "null", "random", "urandom", "zero"}
-				if got.Processes > 1 {
-					t.Errorf("it sees %d processes", got.Processes)
+				if got.Processes > 1 || slices.ContainsFunc(got.Proc, func(name string) bool { return name != "self" && name != "thread-self" }) {
+					t.Errorf("it sees %d processes and %v in /proc", got.Processes, got.Proc)
+				}
+				for kind, ours := range namespaces() {
+					if same := got.Namespaces[kind] == ours; same != (kind == "user" && run.skip == 1) {
+						t.Errorf("%s namespace: %s, ours is %s", kind, got.Namespaces[kind], ours)
+					}
 				}
 				for _, name := range got.Root {
 					if !slices.Contains([]string{"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "dev", "proc", "eye", "tmp"}, name) {
@@ -219,7 +252,7 @@ func TestEyeIsNobody(t *testing.T) {
 					want.SecureBits, want.Bounding = 0, got.Bounding
 				}
 			}
-			got.Root, got.Processes = nil, 0
+			got.Root, got.Proc, got.Processes, got.Namespaces = nil, nil, 0, nil // looked at above
 			if len(got.Groups) == 1 && got.Groups[0] == run.uid {
 				got.Groups = nil // an ordinary user's own group may be listed too
 			}
@@ -251,7 +284,7 @@ func TestProtectionSaysWhatHolds(t *testing.T) {
 			tt.task.Args = hello
 			res := mustStart(t, launchAs(t, tt.who, tt.task))
 			if tt.task.Skip == 0 {
-				needNamespaces(t, res.Protection)
+				needNamespaces(t, tt.who, 0, res.Protection)
 			}
 			line := res.Protection.String()
 			if strings.Contains(line, "\n") {

@@ -20,7 +20,7 @@ import (
 
 // A job is what the probe does in the eye's place.
 type job struct {
-	Do string // attack, facts, open, echo, exit, shout, hold, child
+	Do string // attack, facts, open, echo, exit, shout, hold, leave, child
 
 	// attack
 	TCP, UDP, Unix, Abstract string
@@ -32,7 +32,7 @@ type job struct {
 	Code   int    // exit
 	Output string // shout
 	Times  int
-	Run    []string // child: a program to run from the eye
+	Run    []string // hold, leave, child: a program to run from the eye
 }
 
 // probe is the eye's main. It returns the exit code.
@@ -65,16 +65,20 @@ func probe(text string) int {
 		for range j.Times {
 			fmt.Fprintln(os.Stderr, j.Output)
 		}
-	case "hold":
-		// A grandchild with the link open, then wait for ever.
-		cmd := exec.Command(j.Run[0], j.Run[1:]...)
-		cmd.Stdout = link
-		if err := cmd.Start(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+	case "hold", "leave":
+		// A grandchild with the link open; then wait for ever, or leave it behind.
+		if len(j.Run) > 0 {
+			cmd := exec.Command(j.Run[0], j.Run[1:]...)
+			cmd.Stdout = link
+			if err := cmd.Start(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
 		}
-		fmt.Fprintln(link, "holding")
-		select {}
+		fmt.Fprintln(link, "started")
+		if j.Do == "hold" {
+			select {}
+		}
 	case "child":
 		out, err := exec.Command(j.Run[0], j.Run[1:]...).CombinedOutput()
 		if err != nil {
@@ -229,6 +233,7 @@ func attack(j job) []try {
 		}},
 		{"signal", func() error { return unix.Kill(launcher, 0) }},
 		{"state file", func() error { return read(j.State) }},
+		{"state file above the root", func() error { return read("/.." + j.State) }},
 		{"private state file", func() error { return read(j.Private) }},
 		{"state file through proc", func() error { return read(inLauncher("root" + j.State)) }},
 		{"state file through descriptors", func() error { return read(inLauncher("fd/0")) }},
@@ -321,8 +326,9 @@ type fact struct {
 	SessionLeader        bool
 	Root, Dev            []string // what is there
 	Processes            int      // in /proc
-	Interfaces           []string
-	Missing              []string // /proc, if there is none
+	Proc                 []string // what else is in /proc
+	Namespaces           map[string]string
+	Missing              []string // what could not be found out
 }
 
 func facts(open []int) fact {
@@ -364,9 +370,21 @@ func facts(open []int) fact {
 	for _, name := range names("/proc") {
 		if strings.Trim(name, "0123456789") == "" {
 			f.Processes++
+		} else {
+			f.Proc = append(f.Proc, name)
 		}
 	}
+	f.Namespaces = namespaces()
 	return f
+}
+
+// namespaces names those of this process; the kernel gives each a number.
+func namespaces() map[string]string {
+	of := make(map[string]string)
+	for _, kind := range []string{"user", "mnt", "net", "pid", "ipc", "uts", "cgroup"} {
+		of[kind], _ = os.Readlink("/proc/self/ns/" + kind)
+	}
+	return of
 }
 
 func names(dir string) []string {

@@ -214,35 +214,31 @@ func makeFolders(root int, path string) (fd int, err error) {
 	return unix.Openat2(root, path, &how)
 }
 
-// mountProc puts a new /proc of this process namespace under root, where the
-// kernel allows one: read-only, and showing processes only where it can be had
-// (Linux 5.8). A container that hides parts of its own /proc gets none; the eye
-// does without.
+// mountProc puts a new /proc of this process namespace under root, read-only
+// and with nothing in it but processes. Where the kernel does not allow one (in a
+// container that hides parts of its own) there is none; the eye does without.
 func mountProc(root int) error {
 	if err := unix.Mkdirat(root, "proc", 0o555); err != nil {
 		return fmt.Errorf("make a folder for /proc: %w", err)
 	}
-	for _, options := range [][2]string{{"subset", "pid"}, {"hidepid", "2"}} {
-		proc, err := newProc(options[0], options[1])
-		if err != nil {
-			continue
-		}
-		defer unix.Close(proc)
-		if err := unix.MoveMount(proc, "", root, "proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-			return fmt.Errorf("attach /proc: %w", err)
-		}
+	proc, err := newProc()
+	if err != nil {
 		return nil
+	}
+	defer unix.Close(proc)
+	if err := unix.MoveMount(proc, "", root, "proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("attach /proc: %w", err)
 	}
 	return nil
 }
 
-func newProc(key, value string) (mount int, err error) {
+func newProc() (mount int, err error) {
 	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(fs)
-	if err := unix.FsconfigSetString(fs, key, value); err != nil {
+	if err := unix.FsconfigSetString(fs, "subset", "pid"); err != nil {
 		return -1, err
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {

@@ -28,6 +28,9 @@ func ways(asRoot bool) []way {
 
 // lost says what is missing when this way is taken because of err.
 func (w way) lost(err error, asRoot bool) string {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS) { // whose own words mislead
+		err = errors.New("switched off or used up, see /proc/sys/user")
+	}
 	switch {
 	case w.namespaces:
 		return fmt.Sprintf("no user namespace (%v): what keeps it from a capability of the machine is that it has none", err)
