@@ -13,8 +13,6 @@ func (b pixelBox) union(c pixelBox) pixelBox {
 	return pixelBox{min(b.x0, c.x0), min(b.y0, c.y0), max(b.x1, c.x1), max(b.y1, c.y1)}
 }
 
-func (b pixelBox) area() int { return (b.x1 - b.x0) * (b.y1 - b.y0) }
-
 // A region is something that moves, in one frame.
 type region struct {
 	box    pixelBox
@@ -34,6 +32,12 @@ type size struct {
 // the square left.
 func leastSize(height float64) size {
 	return size{max(4, int(0.75*height)), max(10, int(0.25*height*height))}
+}
+
+// scattered reports whether r is too loose or too thin to be one thing.
+func (r region) scattered() bool {
+	w, h := r.box.x1-r.box.x0, r.box.y1-r.box.y0
+	return r.area*thinness < w*h || max(w, h) > slenderness*min(w, h)
 }
 
 func (r region) less(s size) bool {
@@ -60,17 +64,21 @@ type mark uint8
 const (
 	nothing mark = iota
 	taken        // belongs to one
-	beside       // differs, and moves or lies beside one that does
-	apart        // only differs
+	moves        // something in it moves
+	differs      // something in it differs, and nothing moves
 )
 
 // stillParts is how many pixels of a region may differ for each one that moves.
 // The inside of a large plain thing does not.
 const stillParts = 8
 
-// thinness is how much larger a region's box may be than what differs in it. A
-// thing fills a third of its box and more; foliage, rain and webs are scattered.
-const thinness = 5
+// How much larger a region's box may be than what differs in it, and how much
+// longer than wide. A thing fills a third of its box and more; foliage and rain
+// are scattered, and a spider's thread is a line.
+const (
+	thinness    = 5
+	slenderness = 10
+)
 
 // maxRegions bounds what one frame can give, from the top; what comes below is
 // left out. So many things at once are weather.
@@ -123,9 +131,8 @@ func (c *cells) learn(dt, age float32) {
 	}
 }
 
-// regions gives what moves in s now: cells in which pixels move, and what
-// differs right beside them, as far as they hang together, are large enough and
-// are more than light.
+// regions gives what moves in s now: cells in which pixels move or differ, as
+// far as they hang together, are large enough and are more than light.
 func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 	w, h := s.view.w, s.view.h
 	for cy := range c.h {
@@ -138,29 +145,25 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 		}
 	}
 	for i := range c.mark {
-		switch {
-		case c.differs[i] == 0:
-			c.mark[i] = nothing
-		case c.near(i):
-			c.mark[i] = beside
-		default:
-			c.mark[i] = apart
-		}
+		c.mark[i] = c.unclaimed(i)
 	}
 	c.found = c.found[:0]
 	for i := range c.mark {
-		if c.mark[i] != beside || c.moves[i] == 0 || len(c.found) == maxRegions {
+		if c.mark[i] != moves || len(c.found) == maxRegions {
 			continue
 		}
 		// A large plain thing moves along its edges only, so all that differs
 		// in between is its own, unless that is so much that it must be
 		// something else: a lamp that was lit, the place of what was taken away.
-		r := c.flood(s, i, apart)
+		r := c.flood(i, differs, s.different)
 		if r.moving*stillParts < r.area {
-			c.release()
-			r = c.flood(s, i, beside)
+			for _, k := range c.queue {
+				c.mark[k] = c.unclaimed(int(k))
+			}
+			r = c.flood(i, moves, s.moving)
+			r.area = r.moving
 		}
-		if r.less(s.least) || r.moving*stillParts < r.area || r.area*thinness < r.box.area() {
+		if r.less(s.least) || r.scattered() {
 			continue
 		}
 		r.score = evidence(s.view, s.light, now.pix, s.background, r.box)
@@ -172,23 +175,21 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 	return c.found
 }
 
-// near reports whether cell i or a neighbour moves.
-func (c *cells) near(i int) bool {
-	cx, cy := i%c.w, i/c.w
-	for y := max(0, cy-1); y <= min(c.h-1, cy+1); y++ {
-		for x := max(0, cx-1); x <= min(c.w-1, cx+1); x++ {
-			if c.moves[y*c.w+x] > 0 {
-				return true
-			}
-		}
+// unclaimed gives the mark of cell i before any region has it.
+func (c *cells) unclaimed(i int) mark {
+	switch {
+	case c.moves[i] > 0:
+		return moves
+	case c.differs[i] > 0:
+		return differs
 	}
-	return false
+	return nothing
 }
 
 // flood takes all cells, marked up to the given mark, that hang together with
-// cell i, and leaves them in c.queue.
-func (c *cells) flood(s *scene, i int, upTo mark) region {
-	w, h := s.view.w, s.view.h
+// cell i, and leaves them in c.queue. The pixels of b make the region's box.
+func (c *cells) flood(i int, upTo mark, b bitmap) region {
+	w, h := b.w, b.h
 	r := region{box: pixelBox{w, h, 0, 0}}
 	c.mark[i] = taken
 	c.queue = append(c.queue[:0], int32(i))
@@ -200,14 +201,14 @@ func (c *cells) flood(s *scene, i int, upTo mark) region {
 		x0, y0 := cx*c.side, cy*c.side
 		x1, y1 := min(x0+c.side, w), min(y0+c.side, h)
 		for y := y0; y < y1; y++ {
-			if run := s.different.run(x0, x1, y); run != 0 {
+			if run := b.run(x0, x1, y); run != 0 {
 				left, right := x0+bits.TrailingZeros64(run), x0+bits.Len64(run)
 				r.box = r.box.union(pixelBox{left, y, right, y + 1})
 			}
 		}
 		for y := max(0, cy-1); y <= min(c.h-1, cy+1); y++ {
 			for x := max(0, cx-1); x <= min(c.w-1, cx+1); x++ {
-				if n := y*c.w + x; c.mark[n] >= beside && c.mark[n] <= upTo {
+				if n := y*c.w + x; c.mark[n] >= moves && c.mark[n] <= upTo {
 					c.mark[n] = taken
 					c.queue = append(c.queue, int32(n))
 				}
@@ -215,14 +216,4 @@ func (c *cells) flood(s *scene, i int, upTo mark) region {
 		}
 	}
 	return r
-}
-
-// release gives back the cells of the last flood.
-func (c *cells) release() {
-	for _, k := range c.queue {
-		c.mark[k] = apart
-		if c.near(int(k)) {
-			c.mark[k] = beside
-		}
-	}
 }

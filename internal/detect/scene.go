@@ -25,7 +25,7 @@ const (
 const (
 	stillTime  = 2.0                    // s
 	lag        = 200 * time.Millisecond // what moves differs from so long ago
-	longestGap = time.Second            // frames further apart tell nothing about motion
+	longestGap = time.Second            // what is learned from one frame never stands for more
 	patience   = 500 * time.Millisecond // an upheaval that lasts so long is a new scene
 	settle     = 400 * time.Millisecond // a new scene is not judged before
 	slack      = 5 * time.Millisecond   // frames may come so much early or late
@@ -101,9 +101,6 @@ func (s *scene) look(l Luma, pts time.Duration) []region {
 		}
 		s.adopt(now, pts)
 		return nil
-	}
-	if dt > longestGap {
-		s.past.forget()
 	}
 	s.light = fitLight(s.light, now.pix, s.background, s.samples)
 	now.light = s.light

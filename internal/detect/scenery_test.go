@@ -30,6 +30,7 @@ type prop struct {
 	w, h  int
 	level float64
 	where func(at time.Duration) (x, y float64, there bool)
+	faint float64 // if set, what it adds to the ground instead of covering it
 }
 
 func newStage(props ...prop) *stage {
@@ -87,6 +88,10 @@ func (s *stage) frame(at time.Duration) Luma {
 		x0, y0 := int(math.Ceil(px)), int(math.Ceil(py))
 		for y := max(0, y0); there && y < min(s.h, y0+p.h); y++ {
 			for x := max(0, x0); x < min(s.w, x0+p.w); x++ {
+				if p.faint != 0 {
+					scene[y*s.w+x] += p.faint
+					continue
+				}
 				scene[y*s.w+x] = p.level + 15*math.Sin(float64(y)-py)
 			}
 		}

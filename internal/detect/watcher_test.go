@@ -38,7 +38,7 @@ func TestSquareIsOneLife(t *testing.T) {
 				// Its right edge enters at 3 s, its left edge leaves at gone.
 				const speed = 30
 				gone := seconds(3 + (160+float64(c.w))/speed)
-				s := newStage(prop{c.w, c.h, 220, walk(seconds(3), -float64(c.w), c.y, speed)})
+				s := newStage(prop{w: c.w, h: c.h, level: 220, where: walk(seconds(3), -float64(c.w), c.y, speed)})
 				s.k = c.k
 				all := play(everything(t), s, fps, 0, gone+seconds(4))
 				starts, ends := only(event.Start, all), only(event.End, all)
@@ -126,14 +126,39 @@ var cases = map[string]func(s *stage){
 		}
 	},
 	"night switch": func(s *stage) { s.other = func(at time.Duration) bool { return at >= seconds(5) } },
+	"night switch with hunting exposure": func(s *stage) {
+		s.other = func(at time.Duration) bool { return at >= seconds(4) }
+		s.light = func(x, _ int, at time.Duration) (float64, float64) {
+			if !on(at, 4, 5.5) {
+				return 1, 0
+			}
+			swing := 1 + 0.5*math.Cos(8*at.Seconds())*(5.5-at.Seconds())
+			return swing * (1 + float64(x)/400), 10
+		}
+	},
+	"heavy noise": func(s *stage) { s.noise = 16 },
+	"web": func(s *stage) {
+		s.props = append(s.props, prop{w: 1, h: 60, level: 0, where: func(at time.Duration) (float64, float64, bool) {
+			return math.Floor(110 + 9*math.Sin(2*at.Seconds())), 5, true
+		}})
+		s.props[1].faint = 24
+	},
+	"rain": func(s *stage) {
+		for n := range 60 {
+			x, speed, phase := float64(n*53%158), 150+float64(n%7)*20, float64(n*31%100)
+			s.props = append(s.props, prop{w: 1, h: 9, faint: 15, where: func(at time.Duration) (float64, float64, bool) {
+				return x, math.Mod(phase+speed*at.Seconds(), 110) - 15, true
+			}})
+		}
+	},
 	"it was there": func(s *stage) {
-		s.props = append(s.props, prop{20, 20, 30, func(at time.Duration) (float64, float64, bool) { return 120, 10, true }})
+		s.props = append(s.props, prop{w: 20, h: 20, level: 30, where: func(at time.Duration) (float64, float64, bool) { return 120, 10, true }})
 	},
 	"put down": func(s *stage) {
-		s.props = append(s.props, prop{20, 20, 30, func(at time.Duration) (float64, float64, bool) { return 120, 10, at >= seconds(5) }})
+		s.props = append(s.props, prop{w: 20, h: 20, level: 30, where: func(at time.Duration) (float64, float64, bool) { return 120, 10, at >= seconds(5) }})
 	},
 	"taken away": func(s *stage) {
-		s.props = append(s.props, prop{20, 20, 30, func(at time.Duration) (float64, float64, bool) { return 120, 10, at < seconds(5) }})
+		s.props = append(s.props, prop{w: 20, h: 20, level: 30, where: func(at time.Duration) (float64, float64, bool) { return 120, 10, at < seconds(5) }})
 	},
 }
 
@@ -144,7 +169,7 @@ func TestNoThingNoEvent(t *testing.T) {
 		for _, fps := range rates {
 			t.Run(fmt.Sprintf("%s at %v", name, fps), func(t *testing.T) {
 				t.Parallel()
-				s := newStage(prop{12, 30, 230, walk(seconds(8), -12, 50, 40)})
+				s := newStage(prop{w: 12, h: 30, level: 230, where: walk(seconds(8), -12, 50, 40)})
 				change(s)
 				w := everything(t)
 				if all := play(w, s, fps, 0, seconds(8)); len(all) > 0 {
@@ -159,10 +184,113 @@ func TestNoThingNoEvent(t *testing.T) {
 	}
 }
 
+// What came and stays is background three seconds later.
+func TestWhatStaysIsLearned(t *testing.T) {
+	s := newStage(prop{w: 20, h: 20, level: 30, where: func(at time.Duration) (float64, float64, bool) { return 100, 40, at >= seconds(4) }})
+	w := everything(t)
+	play(w, s, 10, 0, seconds(4.5))
+	if n := differing(w); n < 300 {
+		t.Fatalf("%d pixels differ where a thing of 400 was put", n)
+	}
+	play(w, s, 10, seconds(4.5), seconds(7))
+	if n := differing(w); n > 20 {
+		t.Fatalf("%d pixels still differ three seconds later", n)
+	}
+}
+
+// What comes and goes, so slowly that it does not move, begins anew each time to
+// become background.
+func TestComingAndGoing(t *testing.T) {
+	s := newStage()
+	s.light = func(x, y int, at time.Duration) (float64, float64) {
+		if x < 100 || x >= 120 || y < 40 || y >= 60 || at < seconds(4) {
+			return 1, 0
+		}
+		return 1, 14 * max(0, math.Sin(at.Seconds()*math.Pi/2))
+	}
+	w := everything(t)
+	play(w, s, 10, 0, seconds(5.2))
+	if n := differing(w); n < 300 {
+		t.Fatalf("%d pixels differ at the height of it", n)
+	}
+	play(w, s, 10, seconds(5.2), seconds(7.4))
+	for i, still := range w.scene.still {
+		if still > 0 {
+			t.Fatalf("pixel %d does not differ any more and has been still for %v s", i, still)
+		}
+	}
+}
+
+// What is thinner than three pixels is taken away before regions are made.
+func TestThinDoesNotCount(t *testing.T) {
+	s := newStage(prop{w: 1, h: 60, faint: 16, where: func(at time.Duration) (float64, float64, bool) {
+		return 80, 10, at >= seconds(2)
+	}})
+	s.noise = 0.3
+	w := everything(t)
+	play(w, s, 10, 0, seconds(2.5))
+	if n := differing(w); n > 0 {
+		t.Errorf("%d pixels of a thread still differ", n)
+	}
+}
+
+func differing(w *Watcher) int {
+	n := 0
+	b := w.scene.different
+	for x := 0; x < b.w; x += 32 {
+		n += b.count(x, 0, min(x+32, b.w), b.h)
+	}
+	return n
+}
+
+// What sways for ever is let go, and a person beside it is still seen.
+func TestNeverStuckOn(t *testing.T) {
+	sway := prop{w: 16, h: 30, level: 40, where: func(at time.Duration) (float64, float64, bool) {
+		return 110 + 5*math.Sin(5*at.Seconds()), 10, at >= seconds(3)
+	}}
+	s := newStage(sway, prop{w: 10, h: 26, level: 225, where: walk(seconds(40), -10, 60, 30)})
+	w := everything(t)
+	play(w, s, 10, 0, seconds(30))
+	if all := play(w, s, 10, seconds(30), seconds(40)); len(all) > 0 || len(w.tracks.list) > 0 {
+		t.Errorf("it has swayed for 27 s and more, and is still told of: %v", all)
+	}
+	if all := play(w, s, 10, seconds(40), seconds(48)); len(only(event.Start, all)) != 1 {
+		t.Errorf("a person came at 40 s: %v", all)
+	}
+}
+
+// A lamp is lit and somebody comes through its light at once. For the two
+// seconds in which the lamp is still news, a person in it may go unseen.
+func TestPersonUnderANewLamp(t *testing.T) {
+	s := newStage(prop{w: 10, h: 26, level: 235, where: walk(seconds(4.2), 60, 50, 30)})
+	s.light = func(x, y int, at time.Duration) (float64, float64) {
+		if !on(at, 4, 99) {
+			return 1, 0
+		}
+		r := math.Hypot(float64(x-80), float64(y-60)) / 30
+		return 1 + 0.5*math.Exp(-r*r), 0
+	}
+	all := play(everything(t), s, 10, 0, seconds(7))
+	if starts := only(event.Start, all); len(starts) != 1 || starts[0].at > seconds(6.4) || starts[0].Box.W > 0.2 {
+		t.Errorf("a person came at 4.2 s: %v", all)
+	}
+}
+
+func TestHiddenForAWhile(t *testing.T) {
+	s := newStage(
+		prop{w: 10, h: 26, level: 225, where: walk(seconds(3), -10, 50, 25)},
+		prop{w: 10, h: 26, level: 225, where: walk(seconds(1), -10, 48, 15)},
+	)
+	all := play(everything(t), s, 10, 0, seconds(16))
+	if len(only(event.Start, all)) != 2 || len(only(event.End, all)) != 2 {
+		t.Errorf("one overtakes the other, want two lives:\n%v", all)
+	}
+}
+
 func TestTwoSquaresAreTwoTracks(t *testing.T) {
 	s := newStage(
-		prop{10, 20, 225, walk(seconds(2), -10, 8, 35)},
-		prop{12, 24, 20, walk(seconds(2.5), 160, 60, -35)},
+		prop{w: 10, h: 20, level: 225, where: walk(seconds(2), -10, 8, 35)},
+		prop{w: 12, h: 24, level: 20, where: walk(seconds(2.5), 160, 60, -35)},
 	)
 	all := play(everything(t), s, 10, 0, seconds(11))
 	starts, ends := only(event.Start, all), only(event.End, all)
@@ -173,8 +301,8 @@ func TestTwoSquaresAreTwoTracks(t *testing.T) {
 
 func TestSquaresThatMeetStayTwo(t *testing.T) {
 	s := newStage(
-		prop{10, 24, 230, walk(seconds(2), -10, 50, 30)},
-		prop{10, 24, 20, walk(seconds(2), 160, 52, -30)},
+		prop{w: 10, h: 24, level: 230, where: walk(seconds(2), -10, 50, 30)},
+		prop{w: 10, h: 24, level: 20, where: walk(seconds(2), 160, 52, -30)},
 	)
 	all := play(everything(t), s, 10, 0, seconds(12))
 	starts, ends := only(event.Start, all), only(event.End, all)
@@ -190,7 +318,7 @@ func TestSquaresThatMeetStayTwo(t *testing.T) {
 
 func TestStopForAMoment(t *testing.T) {
 	for _, fps := range rates {
-		s := newStage(prop{10, 26, 225, func(at time.Duration) (float64, float64, bool) {
+		s := newStage(prop{w: 10, h: 26, level: 225, where: func(at time.Duration) (float64, float64, bool) {
 			moved := min(at, seconds(5)) + max(at-seconds(6.5), 0) // stands still from 5 to 6.5 s
 			return 30*(moved.Seconds()-3) - 10, 50, at >= seconds(3)
 		}})
@@ -215,7 +343,7 @@ func TestZoneOfTheFoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It reaches up into the sky, and its foot crosses from left to right at 5.7 s.
-	s := newStage(prop{10, 40, 225, walk(seconds(3), -5, 35, 30)})
+	s := newStage(prop{w: 10, h: 40, level: 225, where: walk(seconds(3), -5, 35, 30)})
 	all := play(w, s, 10, 0, seconds(12))
 	var zones []int
 	for _, x := range all {
@@ -232,7 +360,7 @@ func TestZoneOfTheFoot(t *testing.T) {
 
 func TestUpdatesAreBounded(t *testing.T) {
 	// It runs to and fro across a border for 20 s.
-	s := newStage(prop{10, 24, 225, func(at time.Duration) (float64, float64, bool) {
+	s := newStage(prop{w: 10, h: 24, level: 225, where: func(at time.Duration) (float64, float64, bool) {
 		return 75 + 55*math.Sin(at.Seconds()*1.5), 50, at >= seconds(2)
 	}})
 	w, err := New(Options{Zones: []event.Zone{rectangle("left", 0, 0, 0.5, 1), rectangle("right", 0.5, 0, 1, 1)}})
@@ -258,6 +386,26 @@ func TestUpdatesAreBounded(t *testing.T) {
 	}
 }
 
+// Who stands on a border is not told of with every sway.
+func TestSwayOnABorder(t *testing.T) {
+	s := newStage(prop{w: 10, h: 24, level: 225, where: func(at time.Duration) (float64, float64, bool) {
+		return 75 + 4*math.Sin(at.Seconds()*9), 50, at >= seconds(2)
+	}})
+	w, err := New(Options{Zones: []event.Zone{rectangle("left", 0, 0, 0.5, 1), rectangle("right", 0.5, 0, 1, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := play(w, s, 15, 0, seconds(6))
+	if len(only(event.Start, all)) == 0 {
+		t.Fatal("nothing is told of it")
+	}
+	for _, x := range all {
+		if x.Zone != all[0].Zone {
+			t.Errorf("it has not gone anywhere: %v", x)
+		}
+	}
+}
+
 // TestP6_MaskedBeforeLooking holds that what lies outside the zones is blank
 // after Step, and that nothing that happens there changes what is told.
 func TestP6_MaskedBeforeLooking(t *testing.T) {
@@ -268,7 +416,7 @@ func TestP6_MaskedBeforeLooking(t *testing.T) {
 		k := rapid.SampledFrom([]int{1, 2}).Draw(t, "k")
 		seed := rapid.Uint64().Draw(t, "seed")
 
-		s := newStage(prop{14, 24, 220, walk(seconds(0.5), 10, 40, 60)})
+		s := newStage(prop{w: 14, h: 24, level: 220, where: walk(seconds(0.5), 10, 40, 60)})
 		s.k, s.noise = k, 0
 		a, errA := New(Options{Zones: []event.Zone{zone}})
 		b, errB := New(Options{Zones: []event.Zone{zone}})
@@ -315,7 +463,7 @@ func TestMaskedAreaGivesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStage(prop{30, 40, 225, walk(seconds(2), -30, 40, 30)})
+	s := newStage(prop{w: 30, h: 40, level: 225, where: walk(seconds(2), -30, 40, 30)})
 	s.light = func(_, _ int, at time.Duration) (float64, float64) { return 1 + 0.2*math.Sin(at.Seconds()), 0 }
 	if all := play(w, s, 10, 0, seconds(12)); len(all) > 0 {
 		t.Fatalf("all of it happened outside the zone:\n%v", all)
@@ -349,7 +497,7 @@ func TestSmallestDecides(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newStage(prop{6, 14, 225, walk(seconds(2), -6, 60, 30)})
+		s := newStage(prop{w: 6, h: 14, level: 225, where: walk(seconds(2), -6, 60, 30)})
 		if all := play(w, s, 10, 0, seconds(6)); len(only(event.Start, all)) != want {
 			t.Errorf("15 %% of the height with smallest %v: want %d\n%v", smallest, want, all)
 		}
@@ -366,7 +514,7 @@ func TestBrokenLumaIsNotLookedAt(t *testing.T) {
 }
 
 func TestStreamBeginsAgain(t *testing.T) {
-	s := newStage(prop{10, 26, 225, walk(seconds(2), -10, 50, 30)})
+	s := newStage(prop{w: 10, h: 26, level: 225, where: walk(seconds(2), -10, 50, 30)})
 	w := everything(t)
 	first := play(w, s, 10, 0, seconds(4))
 	again := play(w, s, 10, 0, seconds(11))
@@ -380,7 +528,7 @@ func TestStreamBeginsAgain(t *testing.T) {
 }
 
 func TestGapEndsWhatLived(t *testing.T) {
-	s := newStage(prop{10, 26, 225, walk(seconds(2), -10, 50, 30)})
+	s := newStage(prop{w: 10, h: 26, level: 225, where: walk(seconds(2), -10, 50, 30)})
 	w := everything(t)
 	before := play(w, s, 10, 0, seconds(4))
 	after := play(w, s, 10, seconds(64), seconds(70))
@@ -390,7 +538,7 @@ func TestGapEndsWhatLived(t *testing.T) {
 }
 
 func TestSameFrameTwice(t *testing.T) {
-	s := newStage(prop{10, 26, 225, walk(seconds(2), -10, 50, 30)})
+	s := newStage(prop{w: 10, h: 26, level: 225, where: walk(seconds(2), -10, 50, 30)})
 	once, twice := everything(t), everything(t)
 	for n := range 80 {
 		at := time.Duration(n) * 100 * time.Millisecond
@@ -500,7 +648,7 @@ func TestLives(t *testing.T) {
 func TestStepDoesNotAllocate(t *testing.T) {
 	for name, s := range map[string]*stage{
 		"idle": newStage(),
-		"busy": newStage(prop{10, 26, 225, func(at time.Duration) (float64, float64, bool) {
+		"busy": newStage(prop{w: 10, h: 26, level: 225, where: func(at time.Duration) (float64, float64, bool) {
 			return 75 + 60*math.Sin(at.Seconds()*2), 50, true
 		}}),
 	} {
@@ -530,7 +678,7 @@ func BenchmarkStep(b *testing.B) {
 		props []prop
 	}{
 		{"idle160x90", 160, 90, nil},
-		{"busy160x90", 160, 90, []prop{{10, 26, 225, func(at time.Duration) (float64, float64, bool) {
+		{"busy160x90", 160, 90, []prop{{w: 10, h: 26, level: 225, where: func(at time.Duration) (float64, float64, bool) {
 			return 75 + 60*math.Sin(at.Seconds()*2), 50, true
 		}}}},
 		{"idle192x144", 192, 144, nil},
