@@ -13,7 +13,7 @@ const (
 	gone      = 2 * time.Second        // how long a proven one may be unseen before it ends
 	hidden    = 4 * time.Second        // …and while something else covers its place
 	zoneProof = 500 * time.Millisecond // how long it must stand in another zone before that is told
-	tellEvery = 2 * time.Second        // between updates that tell of a new place in the same zone
+	tellEvery = 10 * time.Second       // between updates that tell of a new place in the same zone
 )
 
 // A track is one moving thing through the frames. All times are PTS.
