@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 CAMERA :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test mutants build fmt clean
+.PHONY: help run test mutants soak build fmt clean
 
 help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test                      install what the tests need and run everything'
 	@echo 'make build                     build/doorbelld and build/doorbelld-eye, nothing installed'
 	@echo 'make mutants                   take out what keeps each promise; its test must fail'
+	@echo 'make soak                      100,000 frames in which nothing happens: memory must stay flat'
 	@echo 'make fmt                       format the Go code'
 	@echo 'make clean                     remove build/ (what was fetched stays in ~/.cache/doorbelld)'
 
@@ -28,6 +29,9 @@ test:
 
 mutants:
 	@go run ./scripts/mutants
+
+soak:
+	@DOORBELLD_SOAK=100000 go test -count=1 -v -timeout 60m -run StaysFlat ./internal/eye
 
 build:
 	@mkdir -p build

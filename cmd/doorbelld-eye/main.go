@@ -23,8 +23,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "doorbelld-eye: there is no link on descriptor 3: this program is started by `doorbelld run`")
 		os.Exit(2)
 	}
-	if err := eye.Run(ctx, conn); err != nil && ctx.Err() == nil {
-		fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
-		os.Exit(1)
+	err := eye.Run(ctx, conn)
+	if err == nil || ctx.Err() != nil {
+		return
 	}
+	code := eye.ExitCode(err)
+	if code == 1 { // the others tell the gate all there is to say
+		fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
+	}
+	os.Exit(code)
 }

@@ -78,6 +78,16 @@ type shutIn struct{ *sandbox.Child }
 func (s shutIn) Conn() gate.LinkConn { return s.Child.Conn() }
 func (s shutIn) Protection() string  { return s.Child.Protection().String() }
 
+// Wait puts the one exit code that means something into the gate's words.
+func (s shutIn) Wait() error {
+	err := s.Child.Wait()
+	var exit *sandbox.ExitError
+	if errors.As(err, &exit) && exit.Code == link.ExitSpent {
+		return fmt.Errorf("%w: %w", gate.ErrSpent, err)
+	}
+	return err
+}
+
 // setup gives what the eye is told of the configuration.
 func setup(c *config.Config) link.Setup {
 	s := link.Setup{Everything: c.Everything, Zones: c.Zones, Smallest: c.Motion.Smallest}

@@ -62,7 +62,7 @@ type Frame struct {
 	Seen          time.Duration // when it reached us, as Monotonic tells it
 	Format        Format
 	Width, Height int    // pixels, of what arrived, not of what was asked for; 1 to MaxSide
-	Data          []byte // lent: valid until the next call of Next or Close. An MJPEG begins with its start and ends with its end marker; a YUYV is 2*Width*Height long
+	Data          []byte // lent: valid until the next call of Next or Close. An MJPEG begins with its start and ends with its end marker and has its Huffman tables; a YUYV is 2*Width*Height long
 }
 
 // A Source is an open camera or clip. One goroutine at a time calls Next and

@@ -45,7 +45,13 @@ type JPEG struct {
 	Width, Height int // pixels; valid once Walk has reported done without an error
 	Len           int // bytes to take off the input once Walk has reported done
 
+	// Bare is where InsertTables has to put the Huffman tables of a picture that
+	// brings none, as many cameras send them; 0 if it brings its own. It is valid
+	// with Width and Height.
+	Bare int
+
 	pos     int  // all before it has been walked
+	tables  bool // a table of Huffman codes was seen
 	sized   bool // a frame header was seen
 	scanned bool // a scan began after it
 	fault   error
@@ -118,7 +124,12 @@ func (j *JPEG) segment(b []byte) (ready bool, err error) {
 		if !j.sized {
 			j.blame(errFrameHeader)
 		}
+		if !j.scanned && !j.tables {
+			j.Bare = j.pos
+		}
 		j.scanned = true
+	case mark == markDHT:
+		j.tables = true
 	case mark >= markSOF0 && mark <= markSOFF && mark != markDHT && mark != markJPG && mark != markDAC:
 		if len(at) < 2+n {
 			return false, nil

@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// How long Supervise waits before it opens a source again.
+// How long Supervise waits before it opens a source again. A camera that is back
+// is to be seen within five seconds, so the last wait is shorter than that; to
+// look for one that is not there costs next to nothing.
 const (
 	firstWait = 500 * time.Millisecond
-	lastWait  = 15 * time.Second
+	lastWait  = 4 * time.Second
 )
 
 // State is how a supervised source is doing.
@@ -21,7 +23,7 @@ type State struct {
 }
 
 // Supervise opens a source, hands each of its frames to use, and opens it again
-// when it breaks: after 0.5 s, then after twice as long each time up to 15 s,
+// when it breaks: after 0.5 s, then after twice as long each time up to 4 s,
 // until a frame arrives. A camera that was unplugged comes back this way.
 //
 // It returns nil when the source ended (io.EOF), ctx's error once ctx is done,

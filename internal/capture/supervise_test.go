@@ -109,8 +109,8 @@ func TestSuperviseBacksOff(t *testing.T) {
 		if err != nil {
 			t.Errorf("Supervise = %v", err)
 		}
-		// 0.5, 1, 2, 4, 8, then 15 for ever.
-		if d := cmp.Diff(seconds(0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5, 60.5), p.opened); d != "" {
+		// 0.5, 1, 2, then 4 for ever.
+		if d := cmp.Diff(seconds(0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5), p.opened); d != "" {
 			t.Errorf("opened at (-want +got)\n%s", d)
 		}
 		if d := cmp.Diff([]string{"camera: not found"}, told); d != "" {

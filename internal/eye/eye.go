@@ -69,6 +69,19 @@ func Run(ctx context.Context, conn io.ReadWriter) error {
 	return err
 }
 
+// ExitCode gives the exit code of a program that Run ended with err: 0 for nil,
+// link.ExitSpent if the camera needs another eye, which the gate was told
+// already, and 1 for all else.
+func ExitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, capture.ErrSpent):
+		return link.ExitSpent
+	}
+	return 1
+}
+
 var errGone = errors.New("the gate ended the link")
 
 // eye is one run. All but want is owned by the goroutine that watches.
@@ -160,13 +173,30 @@ func (e *eye) open(ctx context.Context) (capture.Source, error) {
 	}
 	if err != nil {
 		e.source = nil
+		return nil, ours(s.Source, err)
 	}
-	if s.Source == link.V4L2 && errors.Is(err, capture.ErrAbsent) {
-		// Our root holds the node that was there when we began. A camera that
-		// comes back has another, which only a new eye is given.
-		err = fmt.Errorf("%w: %w", capture.ErrSpent, err)
+	if s.Source == link.V4L2 {
+		e.source = node{e.source}
 	}
-	return e.source, err
+	return e.source, nil
+}
+
+// node is a camera on a device node.
+type node struct{ capture.Source }
+
+func (n node) Next(ctx context.Context) (capture.Frame, error) {
+	f, err := n.Source.Next(ctx)
+	return f, ours(link.V4L2, err)
+}
+
+// ours says which faults this eye cannot mend. Its root holds the node that was
+// there when it began. A camera that comes back has another, which only a new eye
+// is given; under the old one there may be another camera by then.
+func ours(s link.Source, err error) error {
+	if s == link.V4L2 && errors.Is(err, capture.ErrAbsent) {
+		return fmt.Errorf("%w: %w", capture.ErrSpent, err)
+	}
+	return err
 }
 
 var formats = map[link.Encoding]capture.Format{link.MJPEG: capture.MJPEG, link.YUYV: capture.YUYV}

@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 
 	"doorbelld/internal/link"
 )
@@ -43,18 +45,27 @@ func CameraText(s link.Setup, f link.Fault) string {
 // cameraChanged speaks when the camera is lost or comes back, once each, and
 // keeps the words for the status.
 func (w *watcher) cameraChanged(h link.Health) {
-	before := w.tally.lastCamera(h.Camera)
 	text := CameraText(w.setup, h.Fault)
 	w.tally.cameraText(text)
-	if before == h.Camera {
-		return
-	}
 	switch h.Camera {
 	case link.Lost:
-		w.log.Warn("camera lost", "why", text)
+		w.speak(h.Camera, "camera lost", "why", text)
 	case link.Live:
-		w.log.Info("camera live", "encoding", h.Encoding.String(), "width", h.Width, "height", h.Height)
+		w.speak(h.Camera, "camera live", "encoding", h.Encoding.String(), "width", h.Width, "height", h.Height)
 	case link.Ended:
-		w.log.Info("the clip is over")
+		w.speak(h.Camera, "the clip is over")
+	case link.Opening: // says nothing yet, and between two eyes nothing new
 	}
+}
+
+// speak logs what became of the camera, unless that was said last.
+func (w *watcher) speak(now link.Camera, msg string, attrs ...any) {
+	if w.tally.lastCamera(now) == now {
+		return
+	}
+	level := slog.LevelInfo
+	if now == link.Lost {
+		level = slog.LevelWarn
+	}
+	w.log.Log(context.Background(), level, msg, attrs...)
 }

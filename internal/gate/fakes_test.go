@@ -105,11 +105,12 @@ type fakeSession struct {
 	sent   []publish.Message
 	closed bool
 	done   chan struct{}
-	took   chan publish.Message
+	took   chan publish.Message // but what follows
+	camera chan string          // what was said on the camera topic
 }
 
 func newFakeSession() *fakeSession {
-	return &fakeSession{done: make(chan struct{}), took: make(chan publish.Message, 10000)}
+	return &fakeSession{done: make(chan struct{}), took: make(chan publish.Message, 10000), camera: make(chan string, 1000)}
 }
 
 func (s *fakeSession) Publish(ctx context.Context, m publish.Message) error {
@@ -120,6 +121,10 @@ func (s *fakeSession) Publish(ctx context.Context, m publish.Message) error {
 	}
 	s.sent = append(s.sent, m)
 	s.mu.Unlock()
+	if m.Topic() == publish.CameraTopic("front") {
+		s.camera <- string(m.Payload())
+		return nil
+	}
 	s.took <- m
 	if s.publish != nil {
 		return s.publish(ctx, m)

@@ -66,7 +66,7 @@ func (g *Gate) Run(ctx context.Context) error {
 		zones = append(zones, z.Name)
 	}
 	w := &watcher{
-		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, log: o.Log,
+		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, wake: wake, log: o.Log,
 		intake: func() *intake { return newIntake(g.keeper, g.tally, zones, wake, o.Log) },
 	}
 	s := &sender{

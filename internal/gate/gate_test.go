@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"doorbelld/internal/consent"
@@ -459,6 +462,156 @@ func TestAbsentCameraIsLookedForAgain(t *testing.T) {
 	if err := errors.Join(<-ended, l.Close()); err != nil {
 		t.Error(err)
 	}
+}
+
+// hear waits for the next word on the camera topic.
+func hear(t *testing.T, s *fakeSession) string {
+	t.Helper()
+	select {
+	case word := <-s.camera:
+		return word
+	case <-time.After(patience):
+		t.Fatal("nothing was said of the camera")
+		return ""
+	}
+}
+
+// The camera's state is told on each connection and when it changes; between two
+// eyes nothing is known.
+func TestCameraIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := newFakeSession(), newFakeSession()
+		b := newBench(t, first, second)
+		say := func(e *fakeEye, h link.Health) {
+			t.Helper()
+			if err := link.WriteHealth(e.mine, h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := b.eye()
+		say(e, link.Health{Camera: link.Opening})
+		say(e, link.Health{Camera: link.Live})
+		if word := hear(t, first); word != publish.CameraOK {
+			t.Errorf("live is told as %q", word)
+		}
+		first.Close()
+		if word := hear(t, second); word != publish.CameraOK {
+			t.Errorf("a new connection begins with %q", word)
+		}
+		e.Kill()
+		if word := hear(t, second); word != publish.CameraLost {
+			t.Errorf("an eye that died is told as %q", word)
+		}
+		e = b.eye()
+		say(e, link.Health{Camera: link.Opening})
+		say(e, link.Health{Camera: link.Live})
+		if word := hear(t, second); word != publish.CameraOK {
+			t.Errorf("after the next eye's first frame: %q", word)
+		}
+		say(e, link.Health{Camera: link.Ended})
+		if word := hear(t, second); word != publish.CameraLost {
+			t.Errorf("a clip that is over is told as %q", word)
+		}
+		if len(first.camera)+len(second.camera) > 0 {
+			t.Error("more was said than there was to say")
+		}
+	})
+}
+
+// An eye gone bad speaks to nobody by losing its camera again and again.
+func TestCameraIsNoVoice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := 0
+		s := &sender{tally: newTally()}
+		began := time.Now()
+		for n := range 1000 {
+			h := link.Health{Camera: link.Live}
+			if n%2 == 1 {
+				h = link.Health{Camera: link.Lost, Fault: link.Broken}
+			}
+			s.tally.camera(h)
+			before := s.camera
+			if s.lookAtCamera(); s.camera != before {
+				said++
+			}
+			time.Sleep(70 * time.Millisecond)
+		}
+		if most := int(time.Since(began)/cameraEvery) + 1; said < 2 || said > most {
+			t.Errorf("it changed %d times in %v, want at most %d", said, time.Since(began), most)
+		}
+	})
+}
+
+// A camera that is unplugged and comes back takes one line at its loss and one at
+// its return, however many eyes and attempts lie between.
+func TestCameraTakesTwoLines(t *testing.T) {
+	l, err := ledger.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, cancel := context.WithCancel(ctx)
+	var log lockedBuffer
+	started := make(chan *fakeEye, 10)
+	absent := make(chan struct{}, 10) // so many starts find no camera
+	g, err := New(c, Options{Device: "front", Setup: link.Setup{Source: link.V4L2, Path: "/dev/video9", Everything: true}, Ledger: l, Clock: &fakeClock{trusted: true},
+		Eye: func(context.Context) (Eye, error) {
+			select {
+			case <-absent:
+				return nil, &fs.PathError{Op: "open", Path: "/dev/video9", Err: fs.ErrNotExist}
+			default:
+			}
+			e := newFakeEye()
+			started <- e
+			return spentEye{e}, nil
+		},
+		Connect: func(context.Context) (Session, error) { return newFakeSession(), nil }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- g.Run(c) }()
+	for range 2 {
+		e := <-started
+		for _, h := range []link.Health{{Camera: link.Opening}, {Camera: link.Live}, {Camera: link.Live}, {Camera: link.Lost, Fault: link.Absent}, {Camera: link.Lost, Fault: link.Absent}} {
+			if err := link.WriteHealth(e.mine, h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		absent <- struct{}{}
+		e.Kill()
+	}
+	(<-started).Kill()
+	cancel()
+	if err := errors.Join(<-ended, l.Close()); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]int{"camera live": 2, "camera lost": 2, "level=WARN": 2, "level=ERROR": 0} {
+		if n := strings.Count(log.String(), text); n != want {
+			t.Errorf("%q stands %d times in the log, want %d:\n%s", text, n, want, &log)
+		}
+	}
+}
+
+// spentEye is an eye that ends, in order, when its camera is gone.
+type spentEye struct{ *fakeEye }
+
+func (e spentEye) Wait() error { return fmt.Errorf("%w: %w", ErrSpent, e.fakeEye.Wait()) }
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // What cannot be mended by waiting ends the daemon.

@@ -30,7 +30,7 @@ type intake struct {
 	tally  *tally
 	zones  []string // names by index; none: everything
 	log    *slog.Logger
-	wake   func() // the outbox has something
+	wake   func() // there is something to send
 
 	live  map[uint32]event.Event // by track: its last moment
 	last  uint32                 // the highest track so far
@@ -53,7 +53,9 @@ func (in *intake) heard(ctx context.Context, m link.FromEye) error {
 	}
 	switch m := m.(type) {
 	case link.Health:
-		in.tally.camera(m)
+		if in.tally.camera(m) {
+			in.wake()
+		}
 		return nil
 	case link.Sighting:
 		e, err := in.event(m, now)

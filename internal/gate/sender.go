@@ -34,7 +34,12 @@ const (
 	lastRetry  = 30 * time.Second
 	holdTime   = time.Second // before asking again while the clock or the ledger is not to be trusted
 	sweepRows  = 256
+
+	cameraEvery = 5 * time.Second // what is said of the camera changes at most so often
+	forever     = time.Duration(math.MaxInt64)
 )
+
+var errSlow = errors.New("the broker did not take a message in time")
 
 // sender empties the outbox into a session, one message at a time, asking the
 // keeper before each. All fields are owned by run's goroutine.
@@ -44,10 +49,12 @@ type sender struct {
 	ledger  *ledger.Ledger
 	device  string
 	connect func(context.Context) (Session, error)
-	wake    chan struct{} // has room for one
+	wake    chan struct{} // has room for one: a row, or the camera, is news
 	log     *slog.Logger
 
-	on map[sensor]map[event.ID]bool // what each recipient was told has begun and not ended
+	on      map[sensor]map[event.ID]bool // what each recipient was told has begun and not ended
+	camera  pictures                     // what is said on the camera topic
+	changed time.Time                    // when that last became something else
 }
 
 // sensor is what one state topic stands for.
@@ -98,7 +105,18 @@ func (s *sender) run(ctx context.Context) error {
 
 // serve sends until the session is over or ctx is done.
 func (s *sender) serve(ctx context.Context, session Session) {
+	var said pictures // to this session, of the camera
 	for {
+		quiet := s.lookAtCamera()
+		if s.camera != said {
+			if err := s.tellCamera(ctx, session); err != nil {
+				if ctx.Err() == nil {
+					s.log.Warn("the camera's state was not sent; the next connection begins with it", "error", err)
+				}
+				return
+			}
+			said = s.camera
+		}
 		rows, err := s.ledger.Outbox(ctx, 1)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -118,19 +136,42 @@ func (s *sender) serve(ctx context.Context, session Session) {
 				continue
 			}
 		}
-		if !s.await(ctx, session, hold || err != nil) {
+		wait := quiet
+		if hold || err != nil {
+			wait = min(wait, holdTime)
+		}
+		if !s.await(ctx, session, wait) {
 			return
 		}
 	}
 }
 
-// await waits until there may be something to send, for a moment only if
-// something is held back; false means that there is nothing to wait for.
-func (s *sender) await(ctx context.Context, session Session, held bool) bool {
-	wait := time.Duration(math.MaxInt64)
-	if held {
-		wait = holdTime
+// lookAtCamera takes over what is to be said of the camera, but not more often
+// than cameraEvery: an eye gone bad could speak to everybody by losing its camera
+// and finding it again. It gives how long to wait before looking again.
+func (s *sender) lookAtCamera() (wait time.Duration) {
+	now := s.tally.pictures()
+	if now == s.camera {
+		return forever
 	}
+	if since := time.Since(s.changed); !s.changed.IsZero() && since < cameraEvery {
+		return cameraEvery - since
+	}
+	s.camera, s.changed = now, time.Now()
+	return forever
+}
+
+// tellCamera publishes whether pictures come. Which bytes that takes, and when,
+// depends on no picture.
+func (s *sender) tellCamera(ctx context.Context, session Session) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+	defer cancel()
+	return session.Publish(ctx, publish.Camera(s.device, s.camera == flowing))
+}
+
+// await waits for as long until there may be something to send; false means that
+// there is nothing to wait for.
+func (s *sender) await(ctx context.Context, session Session, wait time.Duration) bool {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
@@ -198,7 +239,7 @@ func (s *sender) publish(ctx context.Context, session Session, r consent.Release
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errors.New("the broker did not take a message in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
 	defer cancel()
 	for _, m := range messages {
 		if err := session.Publish(ctx, m); err != nil {

@@ -79,7 +79,29 @@ type tally struct {
 	eye    EyeStatus
 	link   BrokerStatus
 	spoken link.Camera // the camera state that the log knows of
+	shows  pictures    // the camera state that the broker is to know of
 	counts Counts
+}
+
+// pictures says whether the camera gives any. The zero value is not known yet.
+type pictures uint8
+
+const (
+	flowing pictures = iota + 1
+	missing
+)
+
+// show notes whether pictures come, and reports whether that is news. t.mu is held.
+func (t *tally) show(p pictures) (news bool) {
+	news = t.shows != p
+	t.shows = p
+	return news
+}
+
+func (t *tally) pictures() pictures {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shows
 }
 
 func newTally() *tally {
@@ -144,17 +166,21 @@ func (t *tally) eyeBegan(protection string, restarts int) {
 }
 
 // eyeEnded notes that no eye runs. What its camera lacked stays to be read; an
-// eye that ended for another reason leaves that instead.
-func (t *tally) eyeEnded(f link.Fault, text string) {
+// eye that ended for another reason leaves that instead. It reports whether the
+// broker is to be told.
+func (t *tally) eyeEnded(f link.Fault, text string) (news bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.eye.Running = false
 	if t.eye.Camera != link.Lost || f != link.Broken {
 		t.eye.Camera, t.eye.Fault, t.eye.Text = link.Lost, f, text
 	}
+	return t.show(missing)
 }
 
-func (t *tally) camera(h link.Health) {
+// camera takes the eye's word on its camera. It reports whether the broker is to
+// be told.
+func (t *tally) camera(h link.Health) (news bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.eye.Camera, t.eye.Fault = h.Camera, h.Fault
@@ -163,6 +189,14 @@ func (t *tally) camera(h link.Health) {
 	if h.Fault == link.NoFault {
 		t.eye.Text = ""
 	}
+	switch h.Camera {
+	case link.Live:
+		return t.show(flowing)
+	case link.Lost, link.Ended: // a clip that is over gives no pictures either
+		return t.show(missing)
+	case link.Opening: // nothing is known yet, or between two eyes nothing new
+	}
+	return false
 }
 
 // lastCamera gives the camera's state as it was last spoken of, and takes the new

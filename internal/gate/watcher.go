@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
+	"syscall"
 	"time"
 
 	"doorbelld/internal/link"
@@ -22,7 +23,8 @@ type Eye interface {
 	Protection() string
 	// Kill ends it, with all that it started.
 	Kill()
-	// Wait waits for its end and says how it came.
+	// Wait waits for its end and says how it came: ErrSpent if its camera needs
+	// another eye.
 	Wait() error
 }
 
@@ -37,6 +39,10 @@ type LinkConn interface {
 // ErrNoEye is wrapped by errors of starting an eye that waiting does not mend:
 // they end Run.
 var ErrNoEye = errors.New("no eye can be started")
+
+// ErrSpent is wrapped by the end of an eye that did as it should: it said that
+// the camera is lost, and ended because it cannot open it again.
+var ErrSpent = errors.New("the eye ended for another one to open the camera")
 
 const (
 	silence     = time.Minute      // an eye that says nothing for so long hangs: it owes its health each second
@@ -55,6 +61,7 @@ type watcher struct {
 	start  func(context.Context) (Eye, error)
 	setup  link.Setup
 	intake func() *intake // a new one for each eye
+	wake   func()         // the camera is not what it was
 	log    *slog.Logger
 }
 
@@ -69,18 +76,25 @@ func (w *watcher) run(ctx context.Context) error {
 		if errors.Is(err, ErrNoEye) {
 			return err
 		}
-		w.tally.eyeEnded(w.startFault(err))
+		if w.tally.eyeEnded(w.startFault(err)) {
+			w.wake()
+		}
 		restarts++
 		wait := delay
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			wait, delay = deviceRetry, firstDelay
 		case time.Since(began) > goodLife:
-			wait, delay = firstDelay, firstDelay
+			wait, delay, told = firstDelay, firstDelay, ""
 		default:
 			delay = min(2*delay, lastDelay)
 		}
-		if told != err.Error() { // once, not at each attempt
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			w.speak(link.Lost, "camera lost", "why", CameraText(w.setup, link.Absent))
+		case errors.Is(err, ErrSpent):
+			w.log.Debug("the camera needs another eye", "error", err)
+		case told != err.Error(): // once, not at each attempt
 			w.log.Error("the eye is not running; going on, and starting it again", "error", err)
 			told = err.Error()
 		}
@@ -122,8 +136,10 @@ func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 		eye.Kill()
 		eye.Conn().Close()
 		writer.Wait()
-		if how := eye.Wait(); how != nil && errors.Is(err, io.EOF) {
-			err = how // it ended by itself: say how, not that the link is closed
+		// If it ended by itself say how, not that the link is closed, or reset as it
+		// is by an eye that had not read all.
+		if how := eye.Wait(); how != nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(how, ErrSpent)) {
+			err = how
 		}
 		in.gone(ctx)
 	}()

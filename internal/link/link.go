@@ -29,6 +29,10 @@ const maxBody = 64 << 10
 
 const headerSize = 8
 
+// ExitSpent is the exit code of an eye whose camera only another eye can open. It
+// has said that the camera is lost before.
+const ExitSpent = 3
+
 type kind uint8
 
 const (

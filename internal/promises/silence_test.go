@@ -17,8 +17,8 @@ import (
 )
 
 // TestP1_Silence runs the whole daemon without a grant over a real clip and over
-// one in which nothing happens. A subscriber to everything sees the status and
-// nothing else, the same bytes for both; and the log has the same lines.
+// one in which nothing happens. A subscriber to everything sees that the
+// device and its camera are there and go, and nothing else, the same bytes for both; and the log has the same lines.
 func TestP1_Silence(t *testing.T) {
 	real := clip(t)
 	var said [2][]string
@@ -43,6 +43,10 @@ func TestP1_Silence(t *testing.T) {
 		if n := len(s.Counts.Released); n > 0 || len(s.Counts.Delivered) > 0 {
 			t.Errorf("released %v, delivered %v", s.Counts.Released, s.Counts.Delivered)
 		}
+		// A clip that is over is a camera that is lost, told in its own time.
+		if _, err := sub.Await(within(t), func(m mosquitto.Message) bool { return string(m.Payload) == "lost" }); err != nil {
+			t.Fatal(err)
+		}
 		h.stop()
 		if _, err := sub.Await(within(t), func(m mosquitto.Message) bool { return string(m.Payload) == "offline" }); err != nil {
 			t.Fatal(err)
@@ -52,7 +56,12 @@ func TestP1_Silence(t *testing.T) {
 		}
 		logged[i] = withoutChance(h.log.String(), h.dir, broker.Addr())
 	}
-	want := []string{`doorbelld/front/status "online" retained=false qos=1`, `doorbelld/front/status "offline" retained=false qos=1`}
+	want := []string{
+		`doorbelld/front/status "online" retained=false qos=1`,
+		`doorbelld/front/camera "ok" retained=false qos=1`,
+		`doorbelld/front/camera "lost" retained=false qos=1`,
+		`doorbelld/front/status "offline" retained=false qos=1`,
+	}
 	if diff := cmp.Diff(want, said[0]); diff != "" {
 		t.Errorf("with a real clip (-want +got):\n%s", diff)
 	}

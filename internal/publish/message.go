@@ -1,7 +1,7 @@
 // Package publish turns what the gate allowed into what goes over MQTT.
 //
-// A Message can be made in two ways only: by Status, which knows nothing of any
-// picture, and by Render, which takes a consent.Release. Its fields are closed, so
+// A Message can be made in two ways only: by Status and Camera, which know nothing
+// of any picture, and by Render, which takes a consent.Release. Its fields are closed, so
 // that no other package can put words of its own on a topic, and the MQTT client
 // takes nothing but a Message. Messages made from a Release are never retained.
 package publish
@@ -34,7 +34,7 @@ const (
 )
 
 // Status says whether the device is there. It is also the connection's last
-// will (Offline), and the only thing that is retained.
+// will (Offline). It is retained, as is Camera, and nothing else.
 func Status(device string, online bool) Message {
 	word := Offline
 	if online {
@@ -45,6 +45,25 @@ func Status(device string, online bool) Message {
 
 // StatusTopic gives the topic of Status.
 func StatusTopic(device string) string { return "doorbelld/" + device + "/status" }
+
+// The words of the camera topic.
+const (
+	CameraOK   = "ok"
+	CameraLost = "lost"
+)
+
+// Camera says whether pictures come from the camera. It tells nothing of what is
+// in them. While the device is offline it is what it last was.
+func Camera(device string, ok bool) Message {
+	word := CameraLost
+	if ok {
+		word = CameraOK
+	}
+	return Message{topic: CameraTopic(device), payload: []byte(word), qos: 1, retained: true}
+}
+
+// CameraTopic gives the topic of Camera.
+func CameraTopic(device string) string { return "doorbelld/" + device + "/camera" }
 
 // PauseTopic gives the one topic that the device listens to.
 func PauseTopic(device string) string { return "doorbelld/" + device + "/pause" }

@@ -131,3 +131,12 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+func TestCamera(t *testing.T) {
+	for ok, want := range map[bool]string{true: "ok", false: "lost"} {
+		m := Camera("front", ok)
+		if m.Topic() != "doorbelld/front/camera" || string(m.Payload()) != want || !m.Retained() || m.QoS() != 1 {
+			t.Errorf("%+v", m)
+		}
+	}
+}

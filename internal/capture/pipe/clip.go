@@ -139,6 +139,7 @@ type clip struct {
 	realTime bool
 	pic      picture // read and not handed out, if held
 	held     bool
+	whole    []byte        // a picture that was given its tables
 	late     atomic.Uint64 // frames skipped
 }
 
@@ -172,6 +173,11 @@ func (c *clip) Next(ctx context.Context) (capture.Frame, error) {
 		}
 	}
 	c.held = false
+	data := c.pic.data
+	if c.pic.bare != 0 { // what follows it in the reader's memory is the next one
+		c.whole = capture.InsertTables(append(c.whole[:0], data...), c.pic.bare)
+		data = c.whole
+	}
 	return capture.Frame{
 		Seq:    c.pic.index,
 		PTS:    c.pace.pts(c.pic.index),
@@ -179,7 +185,7 @@ func (c *clip) Next(ctx context.Context) (capture.Frame, error) {
 		Format: capture.MJPEG,
 		Width:  c.pic.width,
 		Height: c.pic.height,
-		Data:   c.pic.data,
+		Data:   data,
 	}, nil
 }
 

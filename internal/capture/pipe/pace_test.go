@@ -3,6 +3,7 @@ package pipe
 import (
 	"bytes"
 	"context"
+	"image/jpeg"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -165,4 +166,25 @@ func TestPaceInverts(t *testing.T) {
 			r.Fatalf("before frame %d is due the newest is %d", n, got)
 		}
 	})
+}
+
+// A stream of pictures without Huffman tables: each frame has them, and the one
+// behind it is left whole.
+func TestClipAddsTables(t *testing.T) {
+	whole := encode(t, 24, 16, 7)
+	i := bytes.Index(whole, []byte{0xFF, 0xC4})
+	n := 2 + int(whole[i+2])<<8 + int(whole[i+3])
+	bare := append(bytes.Clone(whole[:i]), whole[i+n:]...)
+	in := bytes.NewReader(bytes.Repeat(bare, 5))
+	c := newClip(newReader(in, func() {}, func(err error) error { return err }), Options{Clip: "test", FPS: 10})
+	defer c.Close()
+	for k := range 5 {
+		f, err := c.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jpeg.Decode(bytes.NewReader(f.Data)); err != nil {
+			t.Errorf("frame %d: %v", k, err)
+		}
+	}
 }

@@ -27,6 +27,7 @@ var (
 type picture struct {
 	index         uint64 // in the stream, damaged ones counted
 	width, height int
+	bare          int    // capture.JPEG.Bare
 	data          []byte // valid until the next call of next
 }
 
@@ -84,7 +85,7 @@ func (s *splitter) next() (picture, error) {
 
 // lend hands out the picture that the walk has just ended.
 func (s *splitter) lend() picture {
-	p := picture{index: s.index, width: s.jpeg.Width, height: s.jpeg.Height, data: s.buf[s.start : s.start+s.jpeg.Len : s.start+s.jpeg.Len]}
+	p := picture{index: s.index, width: s.jpeg.Width, height: s.jpeg.Height, bare: s.jpeg.Bare, data: s.buf[s.start : s.start+s.jpeg.Len : s.start+s.jpeg.Len]}
 	s.index++
 	s.lent = s.jpeg.Len
 	s.inside, s.wasted, s.fault = false, 0, nil

@@ -253,7 +253,8 @@ func (c *camera) check(s *slot) error {
 		return errCut
 	}
 	// What follows the end marker is padding, or left over from another frame.
-	s.Width, s.Height, s.Data = j.Width, j.Height, s.buf[:j.Len]
+	s.buf = capture.InsertTables(s.buf[:j.Len], j.Bare)
+	s.Width, s.Height, s.Data = j.Width, j.Height, s.buf
 	return nil
 }
 

@@ -152,6 +152,24 @@ func TestCameraMJPEG(t *testing.T) {
 	})
 }
 
+// Many cameras leave out the Huffman tables; a frame has them.
+func TestCameraAddsTables(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, "MJPG")
+		c := play(t, f, Options{})
+		whole := encode(t, 64, 48, 3)
+		i := bytes.Index(whole, []byte{0xFF, 0xC4})
+		n := 2 + int(whole[i+2])<<8 + int(whole[i+3])
+		bare := append(bytes.Clone(whole[:i]), whole[i+n:]...)
+		for _, in := range [][]byte{bare, append(bytes.Clone(bare), make([]byte, 1000)...), whole} {
+			f.push(in)
+			if _, err := jpeg.Decode(bytes.NewReader(next(t, c).Data)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func TestCameraDropsBadFrames(t *testing.T) {
 	good := encode(t, 32, 32, 3)
 	claims := bytes.Clone(good)

@@ -19,8 +19,8 @@ const longestTopic = 256
 //
 //	client            may publish to                        may read
 //	the daemon        doorbelld/<device>/…, homeassistant/… its pause topic, homeassistant/status
-//	an account, user  the pause topic                       doorbelld/<device>/to/<user>/…, the status
-//	anonymous, user ""                                      the status
+//	an account, user  the pause topic                       doorbelld/<device>/to/<user>/…, the status, the camera
+//	anonymous, user ""                                      the status, the camera
 //
 // A filter must lie within what may be read with every topic that it matches.
 func authorise(device, user string, isDaemon bool, topic string, write bool) bool {
@@ -33,13 +33,18 @@ func authorise(device, user string, isDaemon bool, topic string, write bool) boo
 	case isDaemon:
 		return topic == publish.PauseTopic(device) || topic == discovery+"status"
 	case user == "":
-		return !write && topic == publish.StatusTopic(device)
+		return !write && health(device, topic)
 	case !literal(user):
 		return false
 	case write:
 		return topic == publish.PauseTopic(device)
 	}
-	return topic == publish.StatusTopic(device) || below(topic, publish.RecipientTree(device, user))
+	return health(device, topic) || below(topic, publish.RecipientTree(device, user))
+}
+
+// health reports whether topic tells how the device is, which anybody may know.
+func health(device, topic string) bool {
+	return topic == publish.StatusTopic(device) || topic == publish.CameraTopic(device)
 }
 
 // below reports whether all that topic matches begins with prefix, which holds no

@@ -16,23 +16,23 @@ func TestAuthorise(t *testing.T) {
 		topics string // one a line
 		want   bool
 	}{
-		{"daemon", true, "doorbelld/front/status\ndoorbelld/front/to/home/motion\nhomeassistant/device/doorbelld_front/config", true},
+		{"daemon", true, "doorbelld/front/status\ndoorbelld/front/camera\ndoorbelld/front/to/home/motion\nhomeassistant/device/doorbelld_front/config", true},
 		{"daemon", true, "doorbelld/front/\ndoorbelld/front\ndoorbelld/back/status\nhomeassistant/\nother\ndoorbelld/front/to/+/motion\ndoorbelld/front/#\n$SYS/broker", false},
 		{"daemon", false, "doorbelld/front/pause\nhomeassistant/status", true},
 		{"daemon", false, "doorbelld/front/to/home/motion\nhomeassistant/#\n#\ndoorbelld/front/+\ndoorbelld/back/pause", false},
 
-		{"home", false, "doorbelld/front/to/home/motion\ndoorbelld/front/to/home/#\ndoorbelld/front/to/home/+\ndoorbelld/front/to/home/+/state\ndoorbelld/front/to/home/+/#\ndoorbelld/front/status", true},
+		{"home", false, "doorbelld/front/to/home/motion\ndoorbelld/front/to/home/#\ndoorbelld/front/to/home/+\ndoorbelld/front/to/home/+/state\ndoorbelld/front/to/home/+/#\ndoorbelld/front/status\ndoorbelld/front/camera", true},
 		{"home", false, "#\n+/front/to/home/motion\ndoorbelld/#\ndoorbelld/front/#\ndoorbelld/front/+\ndoorbelld/front/to/#\ndoorbelld/front/to/+/motion\n" +
 			"doorbelld/front/to/home\ndoorbelld/front/to/home/\ndoorbelld/front/to/homes/motion\ndoorbelld/front/to/neighbour/motion\ndoorbelld/front/to/neighbour/#\n" +
 			"doorbelld/back/to/home/motion\ndoorbelld/+/to/home/motion\ndoorbelld/front/to/home/#/motion\ndoorbelld/front/to/home/mot#\ndoorbelld/front/to/home/m+\n" +
-			"$share/g/doorbelld/front/to/home/motion\n$SYS/#\n$SYS/broker/clients\ndoorbelld/front/status/#\ndoorbelld/front/pause\nhomeassistant/#\nhomeassistant/status\n/doorbelld/front/status", false},
+			"$share/g/doorbelld/front/to/home/motion\n$SYS/#\n$SYS/broker/clients\ndoorbelld/front/status/#\ndoorbelld/front/camera/#\ndoorbelld/back/camera\ndoorbelld/front/pause\nhomeassistant/#\nhomeassistant/status\n/doorbelld/front/status", false},
 		{"home", false, "\ndoorbelld/front/to/home/a\x00b\n" + deep, false},
 		{"home", true, "doorbelld/front/pause", true},
-		{"home", true, "doorbelld/front/status\ndoorbelld/front/to/home/motion\ndoorbelld/front/to/neighbour/motion\nhomeassistant/status\ndoorbelld/front/pause/x\n+\n#\n", false},
+		{"home", true, "doorbelld/front/status\ndoorbelld/front/camera\ndoorbelld/front/to/home/motion\ndoorbelld/front/to/neighbour/motion\nhomeassistant/status\ndoorbelld/front/pause/x\n+\n#\n", false},
 
-		{"", false, "doorbelld/front/status", true},
+		{"", false, "doorbelld/front/status\ndoorbelld/front/camera", true},
 		{"", false, "#\ndoorbelld/front/+\ndoorbelld/front/to/#\ndoorbelld/front/to//motion\ndoorbelld/front/to/home/motion\ndoorbelld/front/pause\n$SYS/#\n$share/g/doorbelld/front/status\n", false},
-		{"", true, "doorbelld/front/pause\ndoorbelld/front/status\nx\n", false},
+		{"", true, "doorbelld/front/camera\ndoorbelld/front/pause\ndoorbelld/front/status\nx\n", false},
 
 		// Names that would match something else.
 		{"+", false, "doorbelld/front/to/+/motion\ndoorbelld/front/to/+/#", false},
@@ -90,7 +90,7 @@ func FuzzAuthorise(f *testing.F) {
 		}
 		tree := publish.RecipientTree(device, user)
 		hers := user != "" && (strings.HasPrefix(topic, tree) || topic+"/" == tree)
-		if topic != publish.StatusTopic(device) && !hers {
+		if topic != publish.StatusTopic(device) && topic != publish.CameraTopic(device) && !hers {
 			t.Errorf("%q may subscribe to %q and so read %q", user, filter, topic)
 		}
 		if strings.ContainsAny(device+user, "+#/") {

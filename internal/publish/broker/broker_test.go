@@ -133,7 +133,7 @@ func TestForgedPublications(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forged := lines("doorbelld/front/status\ndoorbelld/front/to/home/ring\ndoorbelld/front/to/neighbour/ring\nhomeassistant/device/doorbelld_front/config\n$SYS/broker/version\nx")
+	forged := lines("doorbelld/front/status\ndoorbelld/front/camera\ndoorbelld/front/to/home/ring\ndoorbelld/front/to/neighbour/ring\nhomeassistant/device/doorbelld_front/config\n$SYS/broker/version\nx")
 	for _, l := range []login{neighbour, stranger} {
 		for _, topic := range forged {
 			for _, retained := range []bool{false, true} {
@@ -171,12 +171,21 @@ func TestForgedPublications(t *testing.T) {
 	}
 	h.expect("doorbelld/front/to/home/motion=genuine")
 	late := mustConnect(t, b.Addr(), home)
-	if _, err := late.subscribe("doorbelld/front/to/home/#", "doorbelld/front/status"); err != nil {
+	if _, err := late.subscribe("doorbelld/front/to/home/#", "doorbelld/front/status", "doorbelld/front/camera"); err != nil {
 		t.Fatal(err)
 	}
 	if err := late.ping(); err != nil || len(late.got) > 0 {
 		t.Errorf("something forged or seen was retained: %v, %v", late.got, err)
 	}
+	// How the device is, the daemon may leave behind, for strangers too.
+	if err := d.publish("doorbelld/front/camera", "lost", true); err != nil {
+		t.Fatal(err)
+	}
+	anybody := mustConnect(t, b.Addr(), stranger)
+	if _, err := anybody.subscribe("doorbelld/front/camera"); err != nil {
+		t.Fatal(err)
+	}
+	anybody.expect("doorbelld/front/camera=lost")
 }
 
 func TestOnlyTheDaemonHasALastWill(t *testing.T) {

@@ -137,7 +137,7 @@ func (d *door) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 }
 
 // OnPublish throws out a client that wants something kept. Of the daemon's messages
-// only its status and what Home Assistant discovers are: never an observation.
+// only how the device is and what Home Assistant discovers are: never an observation.
 //
 // ErrRejectPacket must be what it returns: after other errors the library goes on
 // as if there had been none.
@@ -146,7 +146,7 @@ func (d *door) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		return pk, nil
 	}
 	v := d.visitor(cl)
-	if v != nil && v.daemon && (pk.TopicName == publish.StatusTopic(d.options.Device) || below(pk.TopicName, discovery)) {
+	if v != nil && v.daemon && (health(d.options.Device, pk.TopicName) || below(pk.TopicName, discovery)) {
 		return pk, nil
 	}
 	cl.Stop(packets.ErrRetainNotSupported)
