@@ -33,9 +33,9 @@ func newCheck(g *globals) *cobra.Command {
 	var eye eyeFlags
 	c := &cobra.Command{
 		Use:   "check",
-		Short: "Say whether the configuration, the camera and the broker are sound, what will be seen and who will be told",
-		Long: "Reads the configuration and lists every fault with its line and column. Then looks whether the camera opens\n" +
-			"and the broker answers, and says in plain words what will be seen and who will be told. Changes nothing.",
+		Short: "Say whether the configuration, the camera, the button and the broker are sound, what will be seen and who will be told",
+		Long: "Reads the configuration and lists every fault with its line and column. Then looks whether the camera opens,\n" +
+			"the button's line can be had and the broker answers, and says in plain words what will be seen and who will be told. Changes nothing.",
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := g.load()
@@ -69,6 +69,9 @@ func check(ctx context.Context, cfg *config.Config, eye eyeFlags, out, errOut io
 	if err == nil { // it has the camera and the broker: they are as it says
 		say("daemon", nil, "running; what follows is what it says")
 		say("camera", statusError(status.Eye.Text), cameraWords(status.Eye.Camera, status.Eye.Encoding, status.Eye.Width, status.Eye.Height))
+		if status.Button != nil {
+			say("button", statusError(status.Button.Text), "ready")
+		}
 		say("broker", statusError(status.Broker.Text), "connected")
 	} else {
 		if !errors.Is(err, console.ErrNotRunning) {
@@ -78,6 +81,9 @@ func check(ctx context.Context, cfg *config.Config, eye eyeFlags, out, errOut io
 		}
 		words, err := checkCamera(ctx, cfg, eye, errOut)
 		say("camera", err, words)
+		if cfg.Button != nil {
+			checkButton(cfg.Button, say)
+		}
 		words, err = checkBroker(ctx, cfg)
 		say("broker", err, words)
 		sentences, err = whoWouldBeTold(ctx, cfg)

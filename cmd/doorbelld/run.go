@@ -113,6 +113,12 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.gate.Run(ctx) })
+	if b := cfg.Button; b != nil {
+		group.Go(func() error { watchButton(ctx, b, d.gate); return nil })
+		if b.LED != nil {
+			group.Go(func() error { lightLED(ctx, b.LED, d.gate, log); return nil })
+		}
+	}
 	group.Go(func() error {
 		o := owner{d.gate, nil}
 		if cfg.Broker.Embedded {

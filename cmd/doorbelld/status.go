@@ -30,8 +30,8 @@ func newStatus(g *globals) *cobra.Command {
 		Long: `Says how the device is, and what became of everything that was seen since the
 daemon started. --watch says so again every 2 seconds until Ctrl-C.
 
---json gives {"device", "eye", "broker", "clock", "ledger_fault", "pause",
-"want", "counts"}; with --watch one such object a line.`,
+--json gives {"device", "eye", "button", "broker", "clock", "ledger_fault",
+"pause", "want", "counts"}; with --watch one such object a line.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()
@@ -96,6 +96,7 @@ func writeStatus(w io.Writer, s gate.Status) error {
 		{"device", s.Device},
 		{"camera", cameraLine(s.Eye)},
 		{"eye", eyeLine(s.Eye)},
+		{"button", buttonLine(s.Button)},
 		{"broker", either(s.Broker.Connected, "connected", "not connected", s.Broker.Text)},
 		{"clock", either(s.Clock.Trusted, "trusted", "not trusted", s.Clock.Why)},
 		{"ledger", either(s.Ledger == "", "sound", "broken", s.Ledger)},
@@ -106,6 +107,9 @@ func writeStatus(w io.Writer, s gate.Status) error {
 	rows = append(rows, recipientRows(s.Counts)...)
 	if s.Counts.Expired > 0 {
 		rows = append(rows, []string{"too late", fmt.Sprintf("%d waited too long for the broker, and were not sent", s.Counts.Expired)})
+	}
+	if s.Counts.Ignored > 0 {
+		rows = append(rows, []string{"ignored", fmt.Sprintf("%d rings, which came too fast", s.Counts.Ignored)})
 	}
 	return table(w, rows...)
 }
@@ -145,6 +149,13 @@ func eyeLine(e gate.EyeStatus) string {
 		text += ", shut in: " + e.Protection
 	}
 	return text
+}
+
+func buttonLine(b *gate.ButtonStatus) string {
+	if b == nil {
+		return "none: `doorbelld ring` rings"
+	}
+	return either(b.Ready, "ready", "lost", b.Text)
 }
 
 func pauseLine(p gate.PauseStatus) string {

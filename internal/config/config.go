@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"doorbelld/internal/event"
 )
@@ -32,6 +33,8 @@ import (
 const (
 	defaultClipFPS  = 10
 	defaultSmallest = 0.08
+	defaultChip     = "gpiochip0"
+	defaultDebounce = 30 * time.Millisecond
 	defaultListen   = "127.0.0.1:1883"
 	defaultPort     = 1883
 	defaultLevel    = "info"
@@ -44,6 +47,7 @@ type Config struct {
 	Everything bool         // all of the picture may be looked at
 	Zones      []event.Zone // else: what may be looked at, 1 to 16
 	Motion     Motion
+	Button     *Button // nil: there is none
 	Broker     Broker
 	State      string // folder of the database; not in Runtime
 	Runtime    string // folder of the socket
@@ -77,6 +81,38 @@ type Clip struct {
 type Motion struct {
 	Smallest float64 // height of the smallest thing, as a fraction of the picture's
 }
+
+// A Button is the one at the door: a line of a GPIO chip.
+type Button struct {
+	Pin       Pin
+	Pull      Pull
+	ActiveLow bool          // pressed is low
+	Debounce  time.Duration // how long a level must last to count; 0 to half a second
+	LED       *LED          // nil: there is none
+}
+
+// An LED shows whether anybody is told anything.
+type LED struct {
+	Pin       Pin
+	ActiveLow bool // lit is low
+}
+
+// A Pin is one line of one GPIO chip.
+type Pin struct {
+	Chip   string // gpiochipN, or the chip's label
+	Name   string // of the line; "": it goes by its number
+	Number int    // only without a Name
+}
+
+// Pull is what holds a button's line at its level while nobody presses.
+type Pull uint8
+
+// The pulls. With PullNone a resistor outside does it.
+const (
+	PullUp Pull = iota
+	PullDown
+	PullNone
+)
 
 // A Broker is where releases are published: one that doorbelld runs itself, or
 // one of the user's.

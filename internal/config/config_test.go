@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,6 +79,12 @@ broker:
 state: state
 runtime: ../run
 log: {level: debug}
+button:
+  chip: pinctrl-rp1
+  line: GPIO17
+  pull: down
+  debounce: 0.5s
+  led: {chip: 1, line: 3, active_low: true}
 `)
 	if faults != nil {
 		t.Fatal(faults)
@@ -94,6 +101,8 @@ log: {level: debug}
 		State:   "/etc/doorbelld/state",
 		Runtime: "/etc/run",
 		Log:     Log{slog.LevelDebug},
+		Button: &Button{Pin: Pin{Chip: "pinctrl-rp1", Name: "GPIO17"}, Pull: PullDown, Debounce: 500 * time.Millisecond,
+			LED: &LED{Pin: Pin{Chip: "gpiochip1", Number: 3}, ActiveLow: true}},
 	}
 	if diff := cmp.Diff(want, camera, compare); diff != "" {
 		t.Error(diff)
@@ -105,6 +114,7 @@ camera: {source: clip, clip: porch.mp4, fps: 25, pace: fast, loop: true}
 zones: everything
 broker: {listen: "[::1]:0"}
 log: {level: error}
+button: {line: 4, pull: none, active_low: false, debounce: 0s, led: {line: 5}}
 `)
 	if faults != nil {
 		t.Fatal(faults)
@@ -114,6 +124,11 @@ log: {level: error}
 	}
 	if want := netip.MustParseAddrPort("[::1]:0"); clip.Broker.Listen != want || clip.Log.Level != slog.LevelError {
 		t.Errorf("listen %v, level %v", clip.Broker.Listen, clip.Log.Level)
+	}
+
+	wantButton := &Button{Pin: Pin{Chip: "gpiochip0", Number: 4}, Pull: PullNone, LED: &LED{Pin: Pin{Chip: "gpiochip0", Number: 5}}}
+	if diff := cmp.Diff(wantButton, clip.Button); diff != "" {
+		t.Error(diff)
 	}
 
 	unsaid, faults := read("device: d\ncamera: {source: clip, clip: /a.avi}\nzones: everything\nbroker: {url: 'mqtt://[fe80::1]:8883/'}\nlog: {level: warn}\n")
@@ -272,6 +287,28 @@ bell.yaml:5:29: zone porch: point 3 begins a side (to point 4) that crosses the 
 bell.yaml:5:21: zone porch: point 2 is a corner where the outline turns back onto itself; move it or take it out`},
 		"sliver": {zone("[[0, 0], [0.01, 0], [0, 0.01]]"), `
 bell.yaml:5:12: zone porch: polygon encloses 0.005 % of the picture, too little to see anything; want at least 0.1 %`},
+
+		"button without a line": {least + "button: {chip: gpiochip0, led: {active_low: true}}\n", `
+bell.yaml:6:9: button.line is missing; say which line the button is on, such as ` + "`line: 17`" + `
+bell.yaml:6:32: button.led.line is missing; say which line the LED is on, such as ` + "`line: 27`"},
+		"button and no more": {least + "button:\n", `
+bell.yaml:6:1: button has no value; want keys with values, indented below it, or take the line out`},
+		"a wrong button": {least + "button: {chip: 300, line: -1, pull: sideways, active_low: 1, debounce: 2s, gpio: 4, led: {line: 2000, lit: low}}\n", `
+bell.yaml:6:16: button.chip is 300; want a number from 0 to 255
+bell.yaml:6:27: button.line is -1; want a number from 0 to 1023
+bell.yaml:6:37: button.pull is "sideways"; want one of up, down, none
+bell.yaml:6:59: button.active_low is a number; want true or false
+bell.yaml:6:72: button.debounce is "2s"; want a time with its unit from 0s to 500ms, such as 30ms
+bell.yaml:6:76: unknown key "button.gpio"; the keys here are active_low, chip, debounce, led, line, pull
+bell.yaml:6:97: button.led.line is 2000; want a number from 0 to 1023
+bell.yaml:6:103: unknown key "button.led.lit"; the keys here are active_low, chip, line`},
+		"an odd button": {least + "button:\n  chip: abcdefghijklmnopqrstuvwxyzabcdef\n  line: 1.5\n  debounce: 30\n  led: 4\n", `
+bell.yaml:7:9: button.chip is longer than 31 bytes, as no name of the kernel's is; want the number of a GPIO chip, or its name or label; ` + "`gpiodetect`" + ` lists them
+bell.yaml:8:9: button.line is a number; want the number of a line, or its name; ` + "`gpioinfo`" + ` lists them, in quotes if it looks like a number or true or false
+bell.yaml:9:13: button.debounce is a number; want a time with its unit from 0s to 500ms, such as 30ms, in quotes if it looks like a number or true or false
+bell.yaml:10:8: button.led is a number; want keys with values, indented below it`},
+		"an LED on the button's line": {least + "button: {line: GPIO17, led: {line: GPIO17}}\n", `
+bell.yaml:6:36: button.led.line is the button's own; an LED needs another line`},
 
 		"state in runtime": {least + "runtime: /run/bell\nstate: /run/bell/state\n", `
 bell.yaml:7:8: state lies in the runtime folder /run/bell, which is emptied when the machine stops; choose another`},
@@ -490,7 +527,8 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 
 	// And so are those of the keys it does not use, put to use.
 	text := strings.NewReplacer("source: v4l2", "source: clip", "\n  device: /dev/video0", "", "\n  format: auto", "", "\n  size: auto", "",
-		"\n  fps: auto", "", "#clip:", "clip:", "#pace:", "pace:", "#loop:", "loop:", "#state:", "state:", "#runtime:", "runtime:").Replace(example(t))
+		"\n  fps: auto", "", "#clip:", "clip:", "#pace:", "pace:", "#loop:", "loop:", "#state:", "state:", "#runtime:", "runtime:",
+		"#button:", "button:", "#chip:", "chip:", "#line:", "line:", "#pull:", "pull:", "#active_low:", "active_low:", "#debounce:", "debounce:", "#led:", "led:").Replace(example(t))
 	got, faults = read(text)
 	if faults != nil {
 		t.Fatal(faults)
@@ -500,6 +538,13 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		t.Fatal(faults)
 	}
 	if diff := cmp.Diff(want.Camera, got.Camera); diff != "" {
+		t.Error(diff)
+	}
+	button, faults := read(least + "button:\n  line: 17\n  led: {line: 27}\n")
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if diff := cmp.Diff(button.Button, got.Button); diff != "" {
 		t.Error(diff)
 	}
 	if got.State != want.State || got.Runtime != want.Runtime {
@@ -515,8 +560,9 @@ func TestExampleHoldsEveryKey(t *testing.T) {
 	top, _ := r.open()
 	r.config(top, pi)
 
-	line := regexp.MustCompile(`^( *)(?:- )?#?([a-z_0-9]+):(?: |$)`)
-	shown, section, last := map[string]bool{}, "", ""
+	line := regexp.MustCompile(`^((?:  )*(?:- )?)#?([a-z_0-9]+):(?: |$)`)
+	shown, last := map[string]bool{}, ""
+	var above, columns []string // the keys that the line is in, and what stands before each
 	for l := range strings.Lines(text) {
 		l = strings.TrimRight(l, "\n")
 		m := line.FindStringSubmatch(l)
@@ -524,12 +570,11 @@ func TestExampleHoldsEveryKey(t *testing.T) {
 			last = l
 			continue
 		}
-		key := m[2]
-		if len(m[1]) == 0 {
-			section = key
-		} else {
-			key = section + "." + key
+		for len(columns) > 0 && len(columns[len(columns)-1]) >= len(m[1]) {
+			above, columns = above[:len(above)-1], columns[:len(columns)-1]
 		}
+		above, columns = append(above, m[2]), append(columns, m[1])
+		key := strings.Join(above, ".")
 		if !shown[key] && !strings.HasPrefix(strings.TrimSpace(last), "# ") {
 			t.Errorf("%s has no comment above it", key)
 		}
@@ -607,6 +652,22 @@ What moves is noticed if it is at least 8 % as high as the picture.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, any free port.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
 `},
+		"button": {least + "button: {line: 17, led: {line: 27}}\n", `
+The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
+All of the picture is looked at.
+What moves is noticed if it is at least 8 % as high as the picture.
+The button is on line 17 of gpiochip0, pulled up; it is pressed while that is low for 30ms or longer. Held for 5 seconds it pauses everything for an hour. An LED on line 27 of gpiochip0, lit by high, shows that somebody is told something.
+What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
+Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+`},
+		"a button by name, wired the other way": {least + "button: {chip: pinctrl-rp1, line: GPIO17, pull: down, debounce: 0s}\n", `
+The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
+All of the picture is looked at.
+What moves is noticed if it is at least 8 % as high as the picture.
+The button is on line GPIO17 of pinctrl-rp1, pulled down; it is pressed while that is high for 0s or longer. Held for 5 seconds it pauses everything for an hour.
+What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
+Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+`},
 		"clip, once": {"device: d\ncamera: {source: clip, clip: a.avi, pace: fast, fps: 29.97}\nzones: everything\n", `
 The video file /etc/doorbelld/a.avi is watched in a camera's place, 29.97 pictures a second, as fast as it goes, once.
 All of the picture is looked at.
@@ -682,6 +743,8 @@ func consistent(c *Config) error {
 		return fmt.Errorf("clip %+v", *k)
 	case c.Everything != (c.Zones == nil) || len(c.Zones) > 16:
 		return fmt.Errorf("everything %v and zones %v", c.Everything, c.Zones)
+	case c.Button != nil && !soundButton(c.Button):
+		return fmt.Errorf("button %+v", *c.Button)
 	case !(c.Motion.Smallest >= 0.02 && c.Motion.Smallest <= 0.5):
 		return fmt.Errorf("smallest %v", c.Motion.Smallest)
 	case b.Embedded && (b.Address != "" || b.Username != "" || b.PasswordFile != "" || !b.Listen.Addr().IsLoopback()):
@@ -704,4 +767,12 @@ func consistent(c *Config) error {
 		}
 	}
 	return nil
+}
+
+func soundButton(b *Button) bool {
+	pin := func(p Pin) bool {
+		return p.Chip != "" && len(p.Chip) <= 31 && len(p.Name) <= 31 && p.Number >= 0 && p.Number <= 1023 && (p.Name == "" || p.Number == 0)
+	}
+	return pin(b.Pin) && b.Pull <= PullNone && b.Debounce >= 0 && b.Debounce <= 500*time.Millisecond &&
+		(b.LED == nil || pin(b.LED.Pin) && b.LED.Pin != b.Pin)
 }

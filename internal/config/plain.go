@@ -9,13 +9,18 @@ import (
 // Plain says what c means, in sentences for a person: what is watched, how much
 // of it is looked at, and where things go. Who will be told is not in a Config.
 func (c *Config) Plain() []string {
-	return []string{
+	lines := []string{
 		c.Camera.plain(),
 		c.plainZones(),
 		fmt.Sprintf("What moves is noticed if it is at least %s %% as high as the picture.", decimal(100*c.Motion.Smallest)),
+	}
+	if c.Button != nil {
+		lines = append(lines, c.Button.plain())
+	}
+	return append(lines,
 		c.Broker.plain(),
 		fmt.Sprintf("Grants, releases and what waits to be sent are kept in %s; the commands reach the daemon through a socket in %s.", c.State, c.Runtime),
-	}
+	)
 }
 
 func (c Camera) plain() string {
@@ -68,6 +73,30 @@ func (c *Config) plainZones() string {
 		noun = "zones " + series(names) + " are"
 	}
 	return "Only the " + noun + " looked at; the rest of the picture is blanked before anything looks."
+}
+
+func (b *Button) plain() string {
+	level, pull := "high", map[Pull]string{PullUp: ", pulled up", PullDown: ", pulled down", PullNone: ""}[b.Pull]
+	if b.ActiveLow {
+		level = "low"
+	}
+	text := fmt.Sprintf("The button is on %s%s; it is pressed while that is %s for %v or longer. Held for 5 seconds it pauses everything for an hour.", b.Pin, pull, level, b.Debounce)
+	if b.LED == nil {
+		return text
+	}
+	level = "high"
+	if b.LED.ActiveLow {
+		level = "low"
+	}
+	return text + fmt.Sprintf(" An LED on %s, lit by %s, shows that somebody is told something.", b.LED.Pin, level)
+}
+
+// String names the line as the file does.
+func (p Pin) String() string {
+	if p.Name != "" {
+		return fmt.Sprintf("line %s of %s", p.Name, p.Chip)
+	}
+	return fmt.Sprintf("line %d of %s", p.Number, p.Chip)
 }
 
 func (b Broker) plain() string {

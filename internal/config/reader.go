@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -144,6 +145,21 @@ func (v value) number(lo, hi, absent float64) float64 {
 		v.fault("is %v; want %s", f, want)
 	}
 	return f
+}
+
+// duration reads a time with its unit, from lo to hi, and gives absent if there is
+// none.
+func (v value) duration(lo, hi, absent time.Duration) time.Duration {
+	want := fmt.Sprintf("a time with its unit from %v to %v, such as %v", lo, hi, absent)
+	s, ok := v.str(want)
+	if !ok {
+		return absent
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < lo || d > hi {
+		v.fault("is %s; want %s", quoted(s), want)
+	}
+	return d
 }
 
 // fraction reads a number from 0 to 1, a place in the picture.

@@ -30,7 +30,7 @@ var (
 // before it looks at any, so that they are known whatever is wrong.
 func (r *reader) config(top *section, around surroundings) *Config {
 	device, camera, zones, motion := top.take("device"), top.take("camera"), top.take("zones"), top.take("motion")
-	broker, state, runtime, log := top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
+	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
 	top.close()
 
 	c := &Config{}
@@ -41,6 +41,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	zones.required("list the zones that may be looked at, or say `zones: everything`")
 	c.Zones, c.Everything = readZones(zones)
 	c.Motion = readMotion(motion.section())
+	c.Button = readButton(button)
 	c.Broker = readBroker(broker.section())
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())

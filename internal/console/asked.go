@@ -55,6 +55,11 @@ func (a asked) pause(ctx context.Context, p pause) (any, error) {
 
 func (a asked) resume(ctx context.Context) (any, error) { return nil, a.Resume(ctx) }
 
+func (a asked) ring(ctx context.Context) (any, error) {
+	told, err := a.Ring(ctx)
+	return Rung{Told: append([]string{}, told...)}, err
+}
+
 func (a asked) confirmClock(ctx context.Context) (any, error) {
 	c, err := a.ConfirmClock(ctx)
 	return c, err

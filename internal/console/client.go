@@ -100,6 +100,12 @@ func (c *Client) Pause(ctx context.Context, d time.Duration) (gate.PauseStatus, 
 // Resume ends a pause.
 func (c *Client) Resume(ctx context.Context) error { return c.act(ctx, "POST", "/v1/resume", nil) }
 
+// Ring rings as the button would, and says who is told. It is refused when the
+// bell rings too often.
+func (c *Client) Ring(ctx context.Context) (Rung, error) {
+	return ask[Rung](ctx, c, "POST", "/v1/ring", nil)
+}
+
 // ConfirmClock vouches for the daemon's clock until the next boot, and gives what
 // was vouched for.
 func (c *Client) ConfirmClock(ctx context.Context) (gate.ClockStatus, error) {

@@ -164,6 +164,10 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("Status: %v, %v", s, err)
 	}
 
+	if rung, err := c.Ring(ctx); err != nil || !cmp.Equal(rung, Rung{Told: []string{"home"}}) {
+		t.Errorf("Ring: %v, %v", rung, err)
+	}
+
 	if err := c.RemoveRecipient(ctx, "home"); err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +184,10 @@ func mustPolicy(o Owner) consent.Policy {
 func TestRefusals(t *testing.T) {
 	o := newOwner()
 	c, ctx := NewClient(start(t, o)), t.Context()
+	var refusal *Error
+	if rung, err := c.Ring(ctx); !errors.As(err, &refusal) || refusal.Kind != Refused {
+		t.Errorf("one ring too many: %v, %v", rung, err)
+	}
 	if err := c.AddRecipient(ctx, consent.Recipient{Name: "home", Kind: consent.Integration}); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@
 //	POST   /v1/grants/revoke       {"grant"}              take one back
 //	POST   /v1/pause               {"seconds"}            0: until resumed: the gate.PauseStatus
 //	POST   /v1/resume
+//	POST   /v1/ring                                       ring as the button would: Rung
 //	POST   /v1/clock/confirm                              the gate.ClockStatus
 //	GET    /v1/who-sees            WhoSees
 //	GET    /v1/status              gate.Status

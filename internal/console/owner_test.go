@@ -102,6 +102,18 @@ func (o *heldOwner) Pause(_ context.Context, d time.Duration) error {
 
 func (o *heldOwner) Resume(context.Context) error { return o.apply(consent.Resume{}) }
 
+// Ring tells all who are known; without any it is refused.
+func (o *heldOwner) Ring(context.Context) (told []string, err error) {
+	p, _ := o.Policy()
+	for _, r := range p.Recipients() {
+		told = append(told, r.Name)
+	}
+	if told == nil {
+		return nil, notDone{errors.New("the bell rings too often")}
+	}
+	return told, nil
+}
+
 func (o *heldOwner) ConfirmClock(context.Context) (gate.ClockStatus, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

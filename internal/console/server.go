@@ -29,6 +29,7 @@ type Owner interface {
 	Revoke(context.Context, consent.GrantID) error
 	Pause(context.Context, time.Duration) error
 	Resume(context.Context) error
+	Ring(context.Context) (told []string, err error)
 	ConfirmClock(context.Context) (gate.ClockStatus, error)
 }
 
@@ -128,6 +129,7 @@ func newHandler(o Owner, log *slog.Logger) *handler {
 		"POST /v1/grants/revoke": with(a.revoke),
 		"POST /v1/pause":         with(a.pause),
 		"POST /v1/resume":        bare(a.resume),
+		"POST /v1/ring":          bare(a.ring),
 		"POST /v1/clock/confirm": bare(a.confirmClock),
 		"GET /v1/who-sees":       bare(a.whoSees),
 		"GET /v1/status":         bare(a.status),

@@ -52,6 +52,11 @@ type Told struct {
 	Grants []Grant `json:"grants"`
 }
 
+// Rung says who is told that the bell rang, by name.
+type Rung struct {
+	Told []string `json:"told"`
+}
+
 // MaxPause is the longest pause with an end.
 const MaxPause = 366 * 24 * time.Hour
 

@@ -38,7 +38,7 @@ func (id *ID) UnmarshalText(text []byte) error {
 }
 
 // An Event is one moment in the life of something at the door. Every moment of
-// one life has the same ID and Start.
+// one life has the same ID and Start. A ring is one moment: its Start.
 type Event struct {
 	ID       ID
 	Category Category
@@ -69,6 +69,8 @@ func (e Event) Validate() error {
 		return fmt.Errorf("event %s: times %v and %v are not in order", e.ID, e.Start, e.At)
 	case e.Category == Ring && (e.Zone != "" || e.Box != Box{}):
 		return fmt.Errorf("event %s: a ring has no place", e.ID)
+	case e.Category == Ring && (e.Phase != Start || !e.At.Equal(e.Start)):
+		return fmt.Errorf("event %s: a ring is one moment", e.ID)
 	case e.Category != Ring && e.Zone == "":
 		return fmt.Errorf("event %s: no zone", e.ID)
 	}

@@ -56,6 +56,8 @@ func TestEventValidate(t *testing.T) {
 		t.Fatalf("a ring: %v", err)
 	}
 	for name, spoil := range map[string]func(*Event){
+		"ring that ends":    func(e *Event) { *e = ring; e.Phase = End },
+		"ring that lasts":   func(e *Event) { *e = ring; e.At = at.Add(time.Second) },
 		"no id":             func(e *Event) { e.ID = ID{} },
 		"no category":       func(e *Event) { e.Category = 0 },
 		"no phase":          func(e *Event) { e.Phase = 0 },

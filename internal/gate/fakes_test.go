@@ -186,7 +186,7 @@ func openBench(t *testing.T, dir string, sessions ...*fakeSession) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, ledger: l, clock: &fakeClock{trusted: true}, eyes: make(chan *fakeEye, 100), session: make(chan *fakeSession, len(sessions))}
+	b := &bench{t: t, ledger: l, clock: &fakeClock{trusted: true}, eyes: make(chan *fakeEye, 100), session: make(chan *fakeSession, len(sessions)+1)}
 	for _, s := range sessions {
 		b.session <- s
 	}

@@ -36,10 +36,12 @@ type Clock interface {
 // A Gate is the talking half. Its methods are the owner's acts and questions;
 // they are safe for use by several goroutines, before, during and after Run.
 type Gate struct {
-	options Options
-	keeper  *keeper
-	tally   *tally
-	wake    chan struct{}
+	options  Options
+	keeper   *keeper
+	tally    *tally
+	register *register
+	bell     *bell
+	wake     chan struct{} // has room for one: the outbox has something
 }
 
 // New rebuilds the policy from the ledger.
@@ -48,26 +50,27 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Gate{options: o, keeper: k, tally: newTally(), wake: make(chan struct{}, 1)}, nil
+	g := &Gate{options: o, keeper: k, tally: newTally(), bell: newBell(), wake: make(chan struct{}, 1)}
+	g.register = &register{keeper: k, tally: g.tally, log: o.Log, wake: func() {
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
+	}}
+	return g, nil
 }
 
 // Run keeps an eye and a connection to the broker, and carries what is allowed
 // from one to the other, until ctx is done.
 func (g *Gate) Run(ctx context.Context) error {
 	o := g.options
-	wake := func() {
-		select {
-		case g.wake <- struct{}{}:
-		default:
-		}
-	}
 	var zones []string
 	for _, z := range o.Setup.Zones {
 		zones = append(zones, z.Name)
 	}
 	w := &watcher{
-		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, wake: wake, log: o.Log,
-		intake: func() *intake { return newIntake(g.keeper, g.tally, zones, wake, o.Log) },
+		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, wake: g.register.wake, log: o.Log,
+		intake: func() *intake { return newIntake(g.register, zones) },
 	}
 	s := &sender{
 		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, log: o.Log,
@@ -172,9 +175,9 @@ func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
 	return g.keeper.narrow(ctx, c, func(consent.GrantID) bool { return true })
 }
 
-// PauseByMessage is Pause for what a broker message asks. One that lengthens the
-// pause by less than a minute changes nothing, so that a flood of them cannot
-// fill the ledger.
+// PauseByMessage is Pause for what a broker message asks, or a held button. One
+// that lengthens the pause by less than a minute changes nothing, so that a flood
+// of them cannot fill the ledger.
 func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
 	now := g.keeper.now()
 	if until, paused := g.keeper.snapshot().PausedUntil(now); paused {

@@ -331,18 +331,13 @@ func TestUntrustedClockHoldsWhatWaits(t *testing.T) {
 		t.Errorf("sent without a trusted clock: %v", got)
 	}
 	if _, err := b.AddGrant(ctx, Draft{Recipient: "home", Category: event.Motion, Level: event.Notice, Purpose: consent.OwnerAlert,
-		Zones: []string{event.Everything}, Until: time.Now().Add(time.Hour)}); !isRefusal(err) || !strings.Contains(err.Error(), "clock confirm") {
+		Zones: []string{event.Everything}, Until: time.Now().Add(time.Hour)}); !isRefused(err) || !strings.Contains(err.Error(), "clock confirm") {
 		t.Errorf("a grant without a trusted clock: %v", err)
 	}
 	if _, err := b.ConfirmClock(ctx); err != nil {
 		t.Fatal(err)
 	}
 	s.next(t)
-}
-
-func isRefusal(err error) bool {
-	var r *Refusal
-	return errors.As(err, &r)
 }
 
 func TestRefusals(t *testing.T) {
@@ -361,7 +356,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		d := good
 		tc.spoil(&d)
-		if g, err := b.AddGrant(ctx, d); !isRefusal(err) || !strings.Contains(err.Error(), tc.want) {
+		if g, err := b.AddGrant(ctx, d); !isRefused(err) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %+v, %v", name, g, err)
 		}
 	}
@@ -371,7 +366,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := b.AddGrant(ctx, good); err != nil {
 		t.Errorf("the unspoilt draft: %v", err)
 	}
-	if err := b.Revoke(ctx, 9); !isRefusal(err) {
+	if err := b.Revoke(ctx, 9); !isRefused(err) {
 		t.Errorf("revoking an unknown grant: %v", err)
 	}
 }

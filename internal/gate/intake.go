@@ -4,21 +4,18 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"doorbelld/internal/clock"
-	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
 	"doorbelld/internal/link"
 )
 
 // The most that an honest eye needs; one that goes beyond is not listened to.
 const (
-	maxLive    = 64               // things seen at once
-	burst      = 300              // messages in a row
-	perSecond  = 50               // messages in the long run
-	maxAge     = 10 * time.Second // between a frame and what is said of it
+	maxLive    = 64  // things seen at once
+	burst      = 300 // messages in a row
+	perSecond  = 50  // messages in the long run
 	everything = event.Everything
 )
 
@@ -26,35 +23,29 @@ const (
 // wall-clock times in place of the eye's, checks that lives are lived in order,
 // and hands each event to the keeper. Owned by the watcher's goroutine.
 type intake struct {
-	keeper *keeper
-	tally  *tally
-	zones  []string // names by index; none: everything
-	log    *slog.Logger
-	wake   func() // there is something to send
+	register *register
+	zones    []string // names by index; none: everything
 
 	live  map[uint32]event.Event // by track: its last moment
 	last  uint32                 // the highest track so far
-	quota float64                // messages that may come at once
-	asked time.Duration          // when quota was last filled up
+	quota quota                  // of messages
 }
 
-func newIntake(k *keeper, t *tally, zones []string, wake func(), log *slog.Logger) *intake {
-	return &intake{keeper: k, tally: t, zones: zones, wake: wake, log: log, live: map[uint32]event.Event{}, quota: burst, asked: clock.Monotonic()}
+func newIntake(r *register, zones []string) *intake {
+	return &intake{register: r, zones: zones, live: map[uint32]event.Event{}, quota: newQuota(burst, perSecond, clock.Monotonic())}
 }
 
 // heard takes one message of the eye. An error means that the eye broke the
 // rules and is to be ended.
 func (in *intake) heard(ctx context.Context, m link.FromEye) error {
 	now := clock.Monotonic()
-	in.quota = min(burst, in.quota+perSecond*(now-in.asked).Seconds())
-	in.asked = now
-	if in.quota--; in.quota < 0 {
+	if !in.quota.take(now) {
 		return fmt.Errorf("it says more than %d things a second", perSecond)
 	}
 	switch m := m.(type) {
 	case link.Health:
-		if in.tally.camera(m) {
-			in.wake()
+		if in.register.tally.camera(m) {
+			in.register.wake()
 		}
 		return nil
 	case link.Sighting:
@@ -62,7 +53,7 @@ func (in *intake) heard(ctx context.Context, m link.FromEye) error {
 		if err != nil {
 			return err
 		}
-		in.happened(ctx, e)
+		in.register.happened(ctx, e)
 		return nil
 	}
 	return fmt.Errorf("it says %T", m)
@@ -77,14 +68,7 @@ func (in *intake) event(s link.Sighting, mono time.Duration) (event.Event, error
 		}
 		zone = in.zones[s.Zone]
 	}
-	// The eye tells when on a clock that both halves share; what cannot be is
-	// taken as now.
-	age := mono - s.Seen
-	if age < 0 || age > maxAge {
-		age = 0
-	}
-	at := in.keeper.now().Add(-age)
-
+	at := in.register.keeper.wall(s.Seen, mono)
 	before, lives := in.live[s.Track]
 	e := event.Event{ID: before.ID, Category: s.Category, Label: s.Label, Phase: s.Phase, Zone: zone, Score: s.Score, Box: s.Box, Start: before.Start, At: at}
 	switch {
@@ -115,39 +99,15 @@ func (in *intake) event(s link.Sighting, mono time.Duration) (event.Event, error
 	return e, nil
 }
 
-// happened asks who may be told, records what is allowed, and wakes the sender.
-func (in *intake) happened(ctx context.Context, e event.Event) {
-	decisions, at := in.keeper.decide(e)
-	var allowed []consent.Decision
-	for _, d := range decisions {
-		if d.Allowed() {
-			allowed = append(allowed, d)
-		}
-	}
-	if len(allowed) > 0 {
-		if err := in.keeper.commit(ctx, at, e, allowed); err != nil {
-			in.log.Error("nothing is released", "error", err)
-			for i := range decisions {
-				if decisions[i].Allowed() {
-					decisions[i] = consent.Decision{Recipient: decisions[i].Recipient, Reason: consent.LedgerFault}
-				}
-			}
-		} else {
-			in.wake()
-		}
-	}
-	in.tally.decided(e, decisions)
-}
-
 // gone ends all that lives: the eye that saw it is no more.
 func (in *intake) gone(ctx context.Context) {
-	at := in.keeper.now()
+	at := in.register.keeper.now()
 	for track, e := range in.live {
 		delete(in.live, track)
 		e.Phase = event.End
 		if at.After(e.At) {
 			e.At = at
 		}
-		in.happened(ctx, e)
+		in.register.happened(ctx, e)
 	}
 }

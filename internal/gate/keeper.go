@@ -295,10 +295,30 @@ func (k *keeper) now() time.Time {
 	return now
 }
 
+// maxAge is the longest time between a moment and its being heard of that is
+// believed.
+const maxAge = 10 * time.Second
+
+// wall gives the wall-clock time of a moment on CLOCK_MONOTONIC, of which it is
+// heard at mono. One that cannot be is taken as now.
+func (k *keeper) wall(moment, mono time.Duration) time.Time {
+	age := mono - moment
+	if age < 0 || age > maxAge {
+		age = 0
+	}
+	return k.now().Add(-age)
+}
+
 // A Refusal is an act of the owner's that cannot be done as asked; the text says
 // why and what to do. Nothing has changed.
 type Refusal struct{ err error }
 
-func refused(err error) error    { return &Refusal{err} }
+func refused(err error) error { return &Refusal{err} }
+
+func isRefused(err error) bool {
+	var r *Refusal
+	return errors.As(err, &r)
+}
+
 func (r *Refusal) Error() string { return r.err.Error() }
 func (r *Refusal) Unwrap() error { return r.err }

@@ -230,9 +230,11 @@ func (s *sender) publish(ctx context.Context, session Session, r consent.Release
 	if s.on[key] == nil {
 		s.on[key] = map[event.ID]bool{}
 	}
-	if e.Phase == event.End {
+	switch {
+	case e.Category == event.Ring: // it has no end, and goes on for no time
+	case e.Phase == event.End:
 		delete(s.on[key], e.ID)
-	} else {
+	default:
 		s.on[key][e.ID] = true
 	}
 	messages, err := publish.Render(s.device, r, len(s.on[key]) > 0)

@@ -13,14 +13,15 @@ import (
 // Status is how the device is, for the owner's local socket only: it holds
 // counters of what was seen, which never go over MQTT or into a log.
 type Status struct {
-	Device string       `json:"device"`
-	Eye    EyeStatus    `json:"eye"`
-	Broker BrokerStatus `json:"broker"`
-	Clock  ClockStatus  `json:"clock"`
-	Ledger string       `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
-	Paused PauseStatus  `json:"pause"`
-	Want   WantStatus   `json:"want"`
-	Counts Counts       `json:"counts"`
+	Device string        `json:"device"`
+	Eye    EyeStatus     `json:"eye"`
+	Button *ButtonStatus `json:"button,omitempty"` // nil: there is to be none
+	Broker BrokerStatus  `json:"broker"`
+	Clock  ClockStatus   `json:"clock"`
+	Ledger string        `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
+	Paused PauseStatus   `json:"pause"`
+	Want   WantStatus    `json:"want"`
+	Counts Counts        `json:"counts"`
 }
 
 // EyeStatus is how the seeing half and its camera are.
@@ -36,6 +37,12 @@ type EyeStatus struct {
 	Height     int         `json:"height,omitempty"`
 	Frames     uint64      `json:"frames"`
 	Dropped    uint64      `json:"dropped"`
+}
+
+// ButtonStatus is how the button's line is.
+type ButtonStatus struct {
+	Ready bool   `json:"ready"`
+	Text  string `json:"text,omitempty"` // what is wrong and what to do
 }
 
 // BrokerStatus is how the connection to the broker is.
@@ -71,12 +78,14 @@ type Counts struct {
 	Delivered map[string]int            `json:"delivered"` // by recipient: taken by the broker
 	Withdrawn map[string]map[string]int `json:"withdrawn"` // by recipient and reason: allowed once, no more when it was to be sent
 	Expired   int                       `json:"expired"`   // waited too long for the broker
+	Ignored   int                       `json:"ignored"`   // rings too many in too short a time
 }
 
 // tally counts. It is safe for use by several goroutines.
 type tally struct {
 	mu     sync.Mutex
 	eye    EyeStatus
+	bell   *ButtonStatus // never changed, only replaced
 	link   BrokerStatus
 	spoken link.Camera // the camera state that the log knows of
 	shows  pictures    // the camera state that the broker is to know of
@@ -143,6 +152,22 @@ func (t *tally) expired() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts.Expired++
+}
+
+func (t *tally) ignored() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.Ignored++
+}
+
+func (t *tally) button(why error) {
+	s := ButtonStatus{Ready: why == nil}
+	if why != nil {
+		s.Text = why.Error()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.bell = &s
 }
 
 func add(m map[string]map[string]int, a, b string) {
@@ -219,10 +244,10 @@ func (t *tally) cameraText(text string) {
 func (t *tally) into(s *Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.Eye, s.Broker = t.eye, t.link
+	s.Eye, s.Button, s.Broker = t.eye, t.bell, t.link
 	s.Counts = Counts{
 		Seen: maps.Clone(t.counts.Seen), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
-		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn), Expired: t.counts.Expired,
+		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn), Expired: t.counts.Expired, Ignored: t.counts.Ignored,
 	}
 }
 

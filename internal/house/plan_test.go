@@ -53,11 +53,12 @@ var rooms = []room{
 		"internal/link", "internal/consent", "internal/ledger", "internal/publish",
 		"internal/event", "internal/clock",
 	}},
+	{"internal/button", talking, nil},
 	{"internal/console", talking, []string{"internal/gate", "internal/consent", "internal/event", "internal/enum"}},
 	{"internal/config", talking, []string{"internal/event"}},
 	{"internal/sandbox", talking, nil},
 	{"cmd/doorbelld", talking, []string{
-		"internal/gate", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
+		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
 	}},
@@ -83,6 +84,7 @@ var homes = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"internal/publish/broker"},
 	"modernc.org/sqlite":                  {"internal/ledger"},
 	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
+	"github.com/warthog618/go-gpiocdev":   {"internal/button"},
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/spf13/cobra":              {"cmd/doorbelld"},

@@ -37,7 +37,8 @@ const (
 
 // Render gives the messages that r allows, in the order in which they are to be
 // sent: what happened and, from Details upwards, the state that a sensor shows, at
-// each start and at the last end. stillOn tells whether anything of r's category
+// each start and at the last end. A ring is a moment and has no state: one without
+// an end would stand at ON. stillOn tells whether anything of r's category
 // goes on at the door once r is told, as far as r's recipient knows.
 func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	if !r.Valid() {
@@ -61,7 +62,7 @@ func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	}
 	topic := RecipientTree(device, r.Recipient()) + e.Category.String()
 	all := []Message{{topic: topic, payload: payload, qos: 1}}
-	if r.Level() >= event.Details {
+	if r.Level() >= event.Details && e.Category != event.Ring {
 		switch {
 		case e.Phase == event.Start:
 			all = append(all, Message{topic: topic + "/state", payload: []byte(on), qos: 1})

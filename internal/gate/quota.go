@@ -1,0 +1,27 @@
+package gate
+
+import "time"
+
+// quota bounds a rate: so many at once, and so many a second in the long run. It
+// has no lock.
+type quota struct {
+	most      float64
+	perSecond float64
+	left      float64
+	filled    time.Duration // when left was last filled up, on CLOCK_MONOTONIC
+}
+
+func newQuota(most, perSecond float64, now time.Duration) quota {
+	return quota{most: most, perSecond: perSecond, left: most, filled: now}
+}
+
+// take uses one up, and reports whether there was one.
+func (q *quota) take(now time.Duration) bool {
+	q.left = min(q.most, q.left+q.perSecond*(now-q.filled).Seconds())
+	q.filled = now
+	if q.left < 1 {
+		return false
+	}
+	q.left--
+	return true
+}
