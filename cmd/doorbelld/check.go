@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,7 +73,7 @@ func check(ctx context.Context, cfg *config.Config, eye eyeFlags, out, errOut io
 		if status.Button != nil {
 			say("button", statusError(status.Button.Text), "ready")
 		}
-		say("broker", statusError(status.Broker.Text), "connected")
+		say("broker", brokerError(status.Broker), "connected")
 	} else {
 		if !errors.Is(err, console.ErrNotRunning) {
 			say("daemon", err, "")
@@ -112,6 +113,13 @@ func statusError(text string) error {
 	return errors.New(text)
 }
 
+func brokerError(b gate.BrokerStatus) error {
+	if !b.Connected && b.Text == "" {
+		return errors.New("still connecting: ask again in some seconds")
+	}
+	return statusError(b.Text)
+}
+
 func cameraWords(c link.Camera, encoding string, width, height int) string {
 	if width == 0 {
 		return c.String()
@@ -137,7 +145,7 @@ func checkCamera(ctx context.Context, cfg *config.Config, flags eyeFlags, errOut
 		return "", err
 	}
 	s := setup(cfg)
-	eye, err := flags.starter(cfg, program, errOut)(ctx)
+	eye, err := flags.starter(cfg, program, slog.New(slog.NewTextHandler(errOut, nil)))(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", errors.New(gate.CameraText(s, link.Absent))
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -51,16 +51,21 @@ func (f eyeFlags) find() (string, error) {
 	return path, nil
 }
 
+// eyeLines is how much an eye can say in the log in its life.
+const eyeLines = 20
+
 // starter gives what starts an eye for this configuration, shut in. What the eye
-// prints goes to out.
-func (f eyeFlags) starter(c *config.Config, program string, out io.Writer) func(context.Context) (gate.Eye, error) {
-	o := sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Stderr: out, Unfiltered: f.mayTalk}
+// prints goes to log.
+func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) func(context.Context) (gate.Eye, error) {
+	o := sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Unfiltered: f.mayTalk}
 	if c.Camera.V4L2 != nil {
 		o.Device = c.Camera.V4L2.Device
 	} else {
 		o.Files = []string{c.Camera.Clip.Path}
 	}
 	return func(ctx context.Context) (gate.Eye, error) {
+		o := o
+		o.Stderr = &eyeWords{log, eyeLines}
 		child, err := sandbox.Start(ctx, o)
 		switch {
 		case errors.Is(err, sandbox.ErrNoFilter):

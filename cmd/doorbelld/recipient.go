@@ -45,6 +45,9 @@ KIND bounds what it can ever be granted:
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s (%s) is known, and told nothing until you grant it: see `doorbelld grant add --help`.\n", args[0], k)
+			if cfg, err := g.load(); g.socket == "" && err == nil && cfg.Broker.Embedded {
+				fmt.Fprintf(c.OutOrStdout(), "At the embedded broker it logs in as %s, with the password in %s.\n", args[0], accounts(cfg).Path(args[0]))
+			}
 			return nil
 		},
 	}

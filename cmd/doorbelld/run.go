@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"doorbelld/internal/clock"
@@ -42,6 +42,7 @@ func newRun(g *globals) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second Ctrl-C ends it as it is
 			return run(ctx, cfg, eye, c.ErrOrStderr())
 		},
 	}
@@ -71,17 +72,31 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 	}()
 
-	accounts := broker.Accounts{Dir: filepath.Join(cfg.State, "broker")}
-	var d daemon
 	session := mqtt.Options{Broker: "mqtt://" + cfg.Broker.Address, ClientID: "doorbelld-" + cfg.Device, Username: cfg.Broker.Username, Device: cfg.Device, Log: log}
 	if cfg.Broker.PasswordFile != "" {
 		session.Password = cfg.Broker.Password
 	}
+	g, err := gate.New(ctx, gate.Options{
+		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
+		Eye:     eye.starter(cfg, program, log),
+		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
+		Log:     log,
+	})
+	if err != nil {
+		return err
+	}
+	session.Paused = func(minutes int) {
+		if err := g.PauseByMessage(context.WithoutCancel(ctx), minutes); err != nil {
+			log.Error("a pause that the broker asked for", "error", err)
+		}
+	}
+	var logins *broker.Accounts
 	if cfg.Broker.Embedded {
+		logins = accounts(cfg)
 		secret := rand.Text()
 		b, err := broker.Start(broker.Options{
 			Listen: cfg.Broker.Listen.String(), Device: cfg.Device, DaemonUser: daemonUser, DaemonPassword: secret, Log: log,
-			Password: func(name string) (string, bool) { return d.password(accounts, name, log) },
+			Password: func(name string) (string, bool) { return password(g, logins, name, log) },
 		})
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return exitError{exitInUse, err}
@@ -94,37 +109,18 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		session.Password = func() (string, error) { return secret, nil }
 		log.Info("embedded broker", "address", b.Addr())
 	}
-	session.Paused = func(minutes int) {
-		if err := d.gate.PauseByMessage(context.WithoutCancel(ctx), minutes); err != nil {
-			log.Error("a pause that the broker asked for is not recorded; nothing is sent all the same", "error", err)
-		}
-	}
-
-	d.gate, err = gate.New(ctx, gate.Options{
-		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
-		Eye:     eye.starter(cfg, program, eyeWords{log}),
-		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
-		Log:     log,
-	})
-	if err != nil {
-		return err
-	}
-	d.sayHello(cfg, log)
+	sayHello(cfg, g, log)
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return d.gate.Run(ctx) })
+	group.Go(func() error { return g.Run(ctx) })
 	if b := cfg.Button; b != nil {
-		group.Go(func() error { watchButton(ctx, b, d.gate); return nil })
+		group.Go(func() error { watchButton(ctx, b, g); return nil })
 		if b.LED != nil {
-			group.Go(func() error { lightLED(ctx, b.LED, d.gate, log); return nil })
+			group.Go(func() error { lightLED(ctx, b.LED, g, log); return nil })
 		}
 	}
 	group.Go(func() error {
-		o := owner{d.gate, nil}
-		if cfg.Broker.Embedded {
-			o.accounts = &accounts
-		}
-		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: o, Log: log})
+		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: owner{g, logins}, Log: log})
 	})
 	if err := group.Wait(); err != nil {
 		if errors.Is(err, console.ErrInUse) {
@@ -136,16 +132,15 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	return nil
 }
 
-// daemon holds the gate for those who are made before it is.
-type daemon struct{ gate *gate.Gate }
+// accounts gives the accounts of the embedded broker.
+func accounts(cfg *config.Config) *broker.Accounts {
+	return &broker.Accounts{Dir: filepath.Join(cfg.State, "broker")}
+}
 
 // password gives the secret with which a recipient proves itself to the embedded
 // broker.
-func (d *daemon) password(a broker.Accounts, name string, log *slog.Logger) (string, bool) {
-	if d.gate == nil {
-		return "", false
-	}
-	policy, _ := d.gate.Policy()
+func password(g *gate.Gate, a *broker.Accounts, name string, log *slog.Logger) (string, bool) {
+	policy, _ := g.Policy()
 	for _, r := range policy.Recipients() {
 		if r.Name != name {
 			continue
@@ -162,11 +157,11 @@ func (d *daemon) password(a broker.Accounts, name string, log *slog.Logger) (str
 
 // sayHello says once what the daemon was told to do, and what stands in the way
 // of telling anybody anything.
-func (d *daemon) sayHello(cfg *config.Config, log *slog.Logger) {
+func sayHello(cfg *config.Config, g *gate.Gate, log *slog.Logger) {
 	for _, line := range cfg.Plain() {
 		log.Info(line)
 	}
-	policy, m := d.gate.Policy()
+	policy, m := g.Policy()
 	for _, line := range policy.Plain(m) {
 		log.Info(line)
 	}
@@ -205,10 +200,16 @@ func stateError(err error) error {
 	return err
 }
 
-// eyeWords logs what the eye prints, which is little: why it could not go on.
-type eyeWords struct{ log *slog.Logger }
+// eyeWords logs what an eye prints, which is little: why it could not go on. An eye
+// gone bad has no more than a few lines in its life.
+type eyeWords struct {
+	log  *slog.Logger
+	left int // lines
+}
 
-func (w eyeWords) Write(line []byte) (int, error) {
-	w.log.Warn("the eye says", "line", fmt.Sprintf("%.*s", len(line)-1, line))
+func (w *eyeWords) Write(line []byte) (int, error) {
+	if w.left--; w.left >= 0 {
+		w.log.Warn("the eye says", "line", strings.TrimSuffix(string(line), "\n"))
+	}
 	return len(line), nil
 }

@@ -69,7 +69,7 @@ func (g *Gate) rang(ctx context.Context, at time.Duration) (told []string, err e
 	if _, err := rand.Read(e.ID[:]); err != nil {
 		return nil, fmt.Errorf("drawing an event id: %w", err)
 	}
-	return g.register.happened(ctx, e), nil
+	return g.register.happened(ctx, e)
 }
 
 // ButtonIs notes how the button is: ready if why is nil, else not there, and why.

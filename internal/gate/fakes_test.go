@@ -43,6 +43,13 @@ func (c *fakeClock) Judge(confirmed string, high time.Time) clock.Verdict {
 	return v
 }
 
+// judge sets what it says; the zero time is the machine's.
+func (c *fakeClock) judge(now time.Time, trusted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now, c.trusted = now, trusted
+}
+
 // fakeEye is the other end of a link: what a test says through it reaches the
 // gate as the words of an eye, true or not.
 type fakeEye struct {
@@ -181,6 +188,17 @@ func newBench(t *testing.T, sessions ...*fakeSession) *bench {
 
 func openBench(t *testing.T, dir string, sessions ...*fakeSession) *bench {
 	t.Helper()
+	return openBenchWith(t, dir, func(*Options) {}, sessions...)
+}
+
+// newBenchWith makes a bench whose options are changed by set.
+func newBenchWith(t *testing.T, set func(*Options), sessions ...*fakeSession) *bench {
+	t.Helper()
+	return openBenchWith(t, t.TempDir(), set, sessions...)
+}
+
+func openBenchWith(t *testing.T, dir string, set func(*Options), sessions ...*fakeSession) *bench {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l, err := ledger.Open(ctx, dir)
 	if err != nil {
@@ -190,7 +208,7 @@ func openBench(t *testing.T, dir string, sessions ...*fakeSession) *bench {
 	for _, s := range sessions {
 		b.session <- s
 	}
-	b.Gate, err = New(ctx, Options{
+	o := Options{
 		Device: "front", Setup: link.Setup{Source: link.ClipFile, Path: "/clip.avi", Everything: true, Smallest: 0.08}, Ledger: l, Clock: b.clock,
 		Eye: func(context.Context) (Eye, error) {
 			e := newFakeEye()
@@ -206,7 +224,9 @@ func openBench(t *testing.T, dir string, sessions ...*fakeSession) *bench {
 			}
 		},
 		Log: quiet(),
-	})
+	}
+	set(&o)
+	b.Gate, err = New(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,3 +305,21 @@ func (b *bench) leaves(kinds ...ledger.Kind) []ledger.Leaf {
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// leavesOrNone is leaves of a ledger that may be closed.
+func (b *bench) leavesOrNone(kinds ...ledger.Kind) (all []ledger.Leaf) {
+	for leaf, err := range b.ledger.Leaves(context.Background(), 0, kinds...) {
+		if err != nil {
+			return all
+		}
+		all = append(all, leaf)
+	}
+	return all
+}
+
+func unmarshal(t *testing.T, text []byte, v any) {
+	t.Helper()
+	if err := json.Unmarshal(text, v); err != nil {
+		t.Fatal(err)
+	}
+}

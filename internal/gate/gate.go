@@ -46,17 +46,17 @@ type Gate struct {
 
 // New rebuilds the policy from the ledger.
 func New(ctx context.Context, o Options) (*Gate, error) {
-	k, err := newKeeper(ctx, o.Ledger, o.Clock)
+	k, err := newKeeper(ctx, o.Ledger, o.Clock, o.Log)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gate{options: o, keeper: k, tally: newTally(), bell: newBell(), wake: make(chan struct{}, 1)}
-	g.register = &register{keeper: k, tally: g.tally, log: o.Log, wake: func() {
+	g.register = newRegister(k, g.tally, func() {
 		select {
 		case g.wake <- struct{}{}:
 		default:
 		}
-	}}
+	})
 	return g, nil
 }
 
@@ -74,7 +74,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	}
 	s := &sender{
 		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, log: o.Log,
-		on: map[sensor]map[event.ID]bool{},
+		goesOn: g.register.goesOn,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.run(ctx) })
@@ -115,11 +115,11 @@ type Draft struct {
 func (g *Gate) AddGrant(ctx context.Context, d Draft) (consent.Grant, error) {
 	g.keeper.acts.Lock()
 	defer g.keeper.acts.Unlock()
-	now, trusted := g.keeper.time()
+	m := g.keeper.now()
 	policy := g.keeper.snapshot()
 	grant := consent.Grant{
 		ID: policy.NextID(), Recipient: d.Recipient, Category: d.Category, Level: d.Level, Purpose: d.Purpose, Zones: d.Zones,
-		From: now.UTC(), Until: d.Until.UTC(),
+		From: m.Now.UTC(), Until: d.Until.UTC(),
 	}
 	if d.Until.IsZero() {
 		grant.Until = time.Time{}
@@ -127,7 +127,7 @@ func (g *Gate) AddGrant(ctx context.Context, d Draft) (consent.Grant, error) {
 	if _, err := policy.Apply(consent.AddGrant{Grant: grant}); err != nil {
 		return consent.Grant{}, refused(err)
 	}
-	if !trusted {
+	if !m.ClockTrusted {
 		return consent.Grant{}, refused(fmt.Errorf("the clock is not trusted, so no expiry can be kept: if `date` is right, say `doorbelld clock confirm`, then grant again"))
 	}
 	if d.Level > highestMade {
@@ -164,13 +164,14 @@ func (g *Gate) Revoke(ctx context.Context, id consent.GrantID) error {
 	return g.keeper.narrow(ctx, consent.Revoke{Grant: id}, func(other consent.GrantID) bool { return other == id })
 }
 
-// Pause denies everything for d from now, or until Resume if d is zero.
+// Pause denies everything for d from now, or until Resume if d is zero or the
+// clock is not to be trusted: once it is set, it would be past any end.
 func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
 	g.keeper.acts.Lock()
 	defer g.keeper.acts.Unlock()
 	c := consent.Pause{}
-	if d > 0 {
-		c.Until = g.keeper.now().Add(d).UTC()
+	if m := g.keeper.now(); d > 0 && m.ClockTrusted {
+		c.Until = m.Now.Add(d).UTC()
 	}
 	return g.keeper.narrow(ctx, c, func(consent.GrantID) bool { return true })
 }
@@ -179,7 +180,7 @@ func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
 // that lengthens the pause by less than a minute changes nothing, so that a flood
 // of them cannot fill the ledger.
 func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
-	now := g.keeper.now()
+	now := g.keeper.now().Now
 	if until, paused := g.keeper.snapshot().PausedUntil(now); paused {
 		if until.IsZero() || now.Add(time.Duration(minutes)*time.Minute).Before(until.Add(time.Minute)) {
 			return nil

@@ -3,25 +3,27 @@ package gate
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
 	"doorbelld/internal/clock"
 	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
 	"doorbelld/internal/link"
 )
 
 // The most that an honest eye needs; one that goes beyond is not listened to.
 const (
 	maxLive    = 64  // things seen at once
-	burst      = 300 // messages in a row
-	perSecond  = 50  // messages in the long run
+	burst      = 200 // messages in a row
+	perSecond  = 10  // messages in the long run: each that is told costs the disk two writes
 	everything = event.Everything
 )
 
 // intake turns what one run of the eye says into events: it draws the ids, puts
 // wall-clock times in place of the eye's, checks that lives are lived in order,
-// and hands each event to the keeper. Owned by the watcher's goroutine.
+// and hands each event to the register. Owned by the watcher's goroutine.
 type intake struct {
 	register *register
 	zones    []string // names by index; none: everything
@@ -53,10 +55,19 @@ func (in *intake) heard(ctx context.Context, m link.FromEye) error {
 		if err != nil {
 			return err
 		}
-		in.register.happened(ctx, e)
-		return nil
+		_, err = in.register.happened(ctx, e)
+		return in.unlessFault(err)
 	}
 	return fmt.Errorf("it says %T", m)
+}
+
+// unlessFault drops a ledger's fault, for which no eye is to blame: the keeper has
+// spoken of it, and denies.
+func (in *intake) unlessFault(err error) error {
+	if errors.Is(err, ledger.ErrBroken) {
+		return nil
+	}
+	return err
 }
 
 // event makes a whole event out of a sighting.
@@ -101,13 +112,15 @@ func (in *intake) event(s link.Sighting, mono time.Duration) (event.Event, error
 
 // gone ends all that lives: the eye that saw it is no more.
 func (in *intake) gone(ctx context.Context) {
-	at := in.register.keeper.now()
+	at := in.register.keeper.now().Now
 	for track, e := range in.live {
 		delete(in.live, track)
 		e.Phase = event.End
 		if at.After(e.At) {
 			e.At = at
 		}
-		in.register.happened(ctx, e)
+		if _, err := in.register.happened(ctx, e); in.unlessFault(err) != nil {
+			in.register.keeper.log.Error("the end of what an eye saw is not told", "error", err)
+		}
 	}
 }

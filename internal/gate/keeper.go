@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ const highestMade = event.Details
 type keeper struct {
 	ledger *ledger.Ledger
 	clock  Clock
+	log    *slog.Logger
 
 	acts sync.Mutex // one act at a time: from the policy to the ledger and back
 
@@ -30,6 +32,7 @@ type keeper struct {
 	boot    string // during which the owner vouched for the clock
 	fault   error  // why the ledger cannot be relied on; nil while it can
 	current *onItsWay
+	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
 
 	changed chan struct{} // has room for one: something that Wanted depends on may have changed
 }
@@ -42,8 +45,8 @@ type onItsWay struct {
 
 // newKeeper rebuilds the policy from the ledger, which must not be in use by
 // anybody else.
-func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock) (*keeper, error) {
-	k := &keeper{ledger: l, clock: c, changed: make(chan struct{}, 1)}
+func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock, log *slog.Logger) (*keeper, error) {
+	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1)}
 	for leaf, err := range l.Leaves(ctx, 0, ledger.KindRecipient, ledger.KindRecipientRemoved, ledger.KindGrant, ledger.KindRevoke,
 		ledger.KindPause, ledger.KindResume, ledger.KindClock) {
 		if err != nil {
@@ -68,10 +71,32 @@ func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock) (*keeper, error) 
 	return k, nil
 }
 
+// judge asks what the clock is worth. It must not be behind what is on record, nor
+// behind what it said itself before. k.mu is held.
+func (k *keeper) judge(boot string) clock.Verdict {
+	mark := k.ledger.HighWater()
+	if k.latest.After(mark) {
+		mark = k.latest
+	}
+	v := k.clock.Judge(boot, mark)
+	if v.Trusted {
+		k.latest = v.Now
+	}
+	return v
+}
+
 // moment gives what decisions depend on now. k.mu is held.
 func (k *keeper) moment() (consent.Moment, clock.Verdict) {
-	v := k.clock.Judge(k.boot, k.ledger.HighWater())
+	v := k.judge(k.boot)
 	return consent.Moment{Now: v.Now, ClockTrusted: v.Trusted, LedgerSound: k.fault == nil}, v
+}
+
+// now gives what decisions depend on now.
+func (k *keeper) now() consent.Moment {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, _ := k.moment()
+	return m
 }
 
 // widen records a change that gives something and then lets it act: on disk
@@ -102,7 +127,11 @@ func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(cons
 	k.mu.Lock()
 	next, err := k.policy.Apply(c)
 	if err != nil {
+		fault := k.fault
 		k.mu.Unlock()
+		if fault != nil { // perhaps it acts already, and could not be recorded
+			return notRecorded(fault)
+		}
 		return refused(err)
 	}
 	k.policy = next
@@ -116,7 +145,15 @@ func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(cons
 	if cut != nil {
 		cut()
 	}
-	return k.record(ctx, stamp(m), c)
+	if err := k.record(ctx, stamp(m), c); err != nil {
+		return notRecorded(err)
+	}
+	return nil
+}
+
+// notRecorded is what a narrowing says that acts and is not on disk.
+func notRecorded(err error) error {
+	return fmt.Errorf("it acts now, but is NOT on record: after a restart of doorbelld say it again (%w)", err)
 }
 
 // stamp gives the time to record: none if the clock is not trusted, so that a
@@ -150,7 +187,7 @@ func (k *keeper) confirmClock(ctx context.Context) (clock.Verdict, error) {
 		return clock.Verdict{}, err
 	}
 	k.mu.Lock()
-	v := k.clock.Judge(boot, k.ledger.HighWater())
+	v := k.judge(boot)
 	k.mu.Unlock()
 	if !v.Trusted { // the ledger knows of a later time
 		return v, refused(errors.New(v.Why))
@@ -169,15 +206,28 @@ func (k *keeper) confirmClock(ctx context.Context) (clock.Verdict, error) {
 	return v, nil
 }
 
-// broken remembers that the ledger failed: from now on everything is denied.
+// broken remembers that the ledger failed: from now on everything is denied. An
+// error that left the ledger whole is only handed on.
 func (k *keeper) broken(err error) error {
+	if !errors.Is(err, ledger.ErrBroken) {
+		return err
+	}
 	k.mu.Lock()
-	if k.fault == nil {
+	first := k.fault == nil
+	if first {
 		k.fault = err
 	}
 	k.mu.Unlock()
-	k.nudge()
+	if first { // once: everything that comes after it fails in the same way
+		k.log.Error("the ledger failed: nothing is released until doorbelld is restarted", "error", err)
+		k.nudge()
+	}
 	return fmt.Errorf("the ledger failed, so nothing is released until doorbelld is restarted: %w", err)
+}
+
+// unreadable notes that the outbox holds what this program did not write.
+func (k *keeper) unreadable(index int64, err error) {
+	_ = k.broken(fmt.Errorf("%w: outbox row %d: %w", ledger.ErrBroken, index, err))
 }
 
 // nudge tells the watcher to look at Wanted again.
@@ -199,24 +249,33 @@ func (k *keeper) decide(e event.Event) (all []consent.Decision, at time.Time) {
 	return all, m.Now
 }
 
+// decideFor asks for one recipient.
+func (k *keeper) decideFor(e event.Event, recipient string) consent.Decision {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, _ := k.moment()
+	return k.policy.Decide(e, recipient, m)
+}
+
 // commit records what was allowed, with what is to be sent, before a byte of it
 // goes out. After it has returned nil a crash loses nothing.
-func (k *keeper) commit(ctx context.Context, at time.Time, e event.Event, allowed []consent.Decision) error {
-	deadline, urgent := at.Add(ttl), false
-	if e.Category == event.Ring {
-		deadline, urgent = at.Add(ringTTL), true
-	}
+func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error {
 	var entries []ledger.Entry
-	for _, d := range allowed {
-		body, err := encode(releaseBody{Grant: d.Grant, Recipient: d.Recipient, Category: e.Category, Level: d.Level, Event: e.ID, Phase: e.Phase})
+	for _, t := range all {
+		e := t.event
+		body, err := encode(releaseBody{Grant: t.Grant, Recipient: t.Recipient, Category: e.Category, Level: t.Level, Event: e.ID, Phase: e.Phase})
 		if err != nil {
 			return err
 		}
-		out, err := encode(outgoing{Grant: d.Grant, Recipient: d.Recipient, Level: d.Level, Event: e})
+		out, err := encode(outgoing{Grant: t.Grant, Recipient: t.Recipient, Level: t.Level, Event: e})
 		if err != nil {
 			return err
 		}
-		entries = append(entries, ledger.Entry{Body: body, Outbox: out, Urgent: urgent, Deadline: deadline})
+		entry := ledger.Entry{Body: body, Outbox: out, Deadline: at.Add(ttl)}
+		if e.Category == event.Ring {
+			entry.Urgent, entry.Deadline = true, at.Add(ringTTL)
+		}
+		entries = append(entries, entry)
 	}
 	if _, err := k.ledger.Release(context.WithoutCancel(ctx), at, entries); err != nil {
 		return k.broken(err)
@@ -251,7 +310,7 @@ func (k *keeper) settle(ctx context.Context, index int64, result string, reason 
 	if err != nil {
 		return err
 	}
-	if err := k.ledger.Settle(context.WithoutCancel(ctx), k.stamp(), index, body); err != nil {
+	if err := k.ledger.Settle(context.WithoutCancel(ctx), stamp(k.now()), index, body); err != nil {
 		return k.broken(err)
 	}
 	return nil
@@ -275,26 +334,6 @@ func (k *keeper) wanted() link.Want {
 	return v
 }
 
-// time gives the wall clock, and whether it can be trusted.
-func (k *keeper) time() (now time.Time, trusted bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	m, _ := k.moment()
-	return m.Now, m.ClockTrusted
-}
-
-func (k *keeper) stamp() time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	m, _ := k.moment()
-	return stamp(m)
-}
-
-func (k *keeper) now() time.Time {
-	now, _ := k.time()
-	return now
-}
-
 // maxAge is the longest time between a moment and its being heard of that is
 // believed.
 const maxAge = 10 * time.Second
@@ -306,7 +345,7 @@ func (k *keeper) wall(moment, mono time.Duration) time.Time {
 	if age < 0 || age > maxAge {
 		age = 0
 	}
-	return k.now().Add(-age)
+	return k.now().Now.Add(-age)
 }
 
 // A Refusal is an act of the owner's that cannot be done as asked; the text says

@@ -29,11 +29,12 @@ type Session interface {
 }
 
 const (
-	ackTime    = 10 * time.Second // for the broker to take one message
-	firstRetry = time.Second
-	lastRetry  = 30 * time.Second
-	holdTime   = time.Second // before asking again while the clock or the ledger is not to be trusted
-	sweepRows  = 256
+	ackTime     = 10 * time.Second // for the broker to take one message
+	firstRetry  = time.Second
+	lastRetry   = 30 * time.Second
+	goodSession = 10 * time.Second // a session that lasted so long begins anew with firstRetry
+	holdTime    = time.Second      // before asking again while the clock or the ledger is not to be trusted
+	sweepRows   = 256
 
 	cameraEvery = 5 * time.Second // what is said of the camera changes at most so often
 	forever     = time.Duration(math.MaxInt64)
@@ -49,23 +50,18 @@ type sender struct {
 	ledger  *ledger.Ledger
 	device  string
 	connect func(context.Context) (Session, error)
-	wake    chan struct{} // has room for one: a row, or the camera, is news
+	goesOn  func(recipient string, c event.Category, id event.ID) bool // anything but id, as far as the recipient knows
+	wake    chan struct{}                                              // has room for one: a row, or the camera, is news
 	log     *slog.Logger
 
-	on      map[sensor]map[event.ID]bool // what each recipient was told has begun and not ended
-	camera  pictures                     // what is said on the camera topic
-	changed time.Time                    // when that last became something else
-}
-
-// sensor is what one state topic stands for.
-type sensor struct {
-	recipient string
-	category  event.Category
+	camera  pictures  // what is said on the camera topic
+	changed time.Time // when that last became something else
 }
 
 func (s *sender) run(ctx context.Context) error {
 	wait, told := firstRetry, ""
 	for ctx.Err() == nil {
+		began := time.Now()
 		session, err := s.connect(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -81,9 +77,11 @@ func (s *sender) run(ctx context.Context) error {
 			wait = min(2*wait, lastRetry)
 			continue
 		}
-		s.log.Info("broker connected")
+		if told != "" || wait == firstRetry {
+			s.log.Info("broker connected")
+		}
 		s.tally.broker(true, "")
-		wait, told = firstRetry, ""
+		told = ""
 		s.serve(ctx, session)
 		if ctx.Err() != nil {
 			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -96,8 +94,14 @@ func (s *sender) run(ctx context.Context) error {
 		session.Close()
 		if ctx.Err() == nil {
 			s.tally.broker(false, "the connection was lost")
-			s.log.Warn("broker connection ended; connecting again")
-			pause(ctx, firstRetry/4)
+			if time.Since(began) >= goodSession {
+				wait = firstRetry
+			}
+			if wait == firstRetry { // not again and again for a broker that drops us each time
+				s.log.Warn("broker connection ended; connecting again")
+			}
+			pause(ctx, wait/4+rand.N(wait/4))
+			wait = min(2*wait, lastRetry)
 		}
 	}
 	return nil
@@ -119,9 +123,7 @@ func (s *sender) serve(ctx context.Context, session Session) {
 		}
 		rows, err := s.ledger.Outbox(ctx, 1)
 		if err != nil {
-			if ctx.Err() == nil {
-				s.log.Error("outbox not read", "error", s.keeper.broken(err))
-			}
+			_ = s.keeper.broken(err) // which speaks of it, and denies
 			rows = nil
 		}
 		hold := false
@@ -189,12 +191,12 @@ func (s *sender) await(ctx context.Context, session Session, wait time.Duration)
 // means that it has to wait for a trusted clock or a sound ledger. An error means
 // that the session is of no more use; the row stays.
 func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hold bool, err error) {
-	if s.settledAsExpired(ctx, row) {
-		return false, nil
+	if s.isExpired(row) {
+		return s.settle(ctx, row.Index, expired, ""), nil
 	}
 	out, err := decode[outgoing](row.Payload)
 	if err != nil {
-		s.log.Error("outbox not read", "error", s.keeper.broken(err))
+		s.keeper.unreadable(row.Index, err)
 		return true, nil
 	}
 	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event}
@@ -204,11 +206,7 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 			return true, nil
 		}
 		s.tally.withdrawn(r, d.Reason)
-		if err := s.keeper.settle(ctx, row.Index, withdrawn, d.Reason.String()); err != nil {
-			s.log.Error("outbox not settled", "error", err)
-			return true, nil
-		}
-		return false, nil
+		return s.settle(ctx, row.Index, withdrawn, d.Reason.String()), nil
 	}
 	err = s.publish(ctx, session, release)
 	done()
@@ -216,28 +214,22 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		return false, err
 	}
 	s.tally.delivered(release)
-	if err := s.keeper.settle(ctx, row.Index, delivered, ""); err != nil {
-		s.log.Error("outbox not settled", "error", err)
-		return true, nil
+	return s.settle(ctx, row.Index, delivered, ""), nil
+}
+
+// settle records what became of a row. It is to be held if that failed, of which
+// the keeper has spoken.
+func (s *sender) settle(ctx context.Context, index int64, result, reason string) (hold bool) {
+	if result == expired {
+		s.tally.expired()
 	}
-	return false, nil
+	return s.keeper.settle(ctx, index, result, reason) != nil
 }
 
 // publish sends the messages of one release in their order.
 func (s *sender) publish(ctx context.Context, session Session, r consent.Release) error {
 	e := r.Event()
-	key := sensor{r.Recipient(), e.Category}
-	if s.on[key] == nil {
-		s.on[key] = map[event.ID]bool{}
-	}
-	switch {
-	case e.Category == event.Ring: // it has no end, and goes on for no time
-	case e.Phase == event.End:
-		delete(s.on[key], e.ID)
-	default:
-		s.on[key][e.ID] = true
-	}
-	messages, err := publish.Render(s.device, r, len(s.on[key]) > 0)
+	messages, err := publish.Render(s.device, r, s.goesOn(r.Recipient(), e.Category, e.ID))
 	if err != nil {
 		return err
 	}
@@ -251,32 +243,33 @@ func (s *sender) publish(ctx context.Context, session Session, r consent.Release
 	return nil
 }
 
-// settledAsExpired settles a row whose time has passed. Without a trusted clock
+// isExpired reports whether a row's time has passed. Without a trusted clock
 // nothing has passed, and nothing is sent.
-func (s *sender) settledAsExpired(ctx context.Context, row ledger.Row) bool {
-	now, trusted := s.keeper.time()
-	if !trusted || now.Before(row.Deadline) {
-		return false
-	}
-	if err := s.keeper.settle(ctx, row.Index, expired, ""); err != nil {
-		s.log.Error("outbox not settled", "error", err)
-		return false
-	}
-	s.tally.expired()
-	return true
+func (s *sender) isExpired(row ledger.Row) bool {
+	m := s.keeper.now()
+	return m.ClockTrusted && !m.Now.Before(row.Deadline)
 }
 
 // sweep settles what expired while there was no broker.
 func (s *sender) sweep(ctx context.Context) {
-	rows, err := s.ledger.Outbox(ctx, sweepRows)
-	if err != nil {
-		if ctx.Err() == nil {
-			s.log.Error("outbox not read", "error", s.keeper.broken(err))
+	for {
+		rows, err := s.ledger.Outbox(ctx, sweepRows)
+		if err != nil {
+			_ = s.keeper.broken(err) // which speaks of it, and denies
+			return
 		}
-		return
-	}
-	for _, row := range rows {
-		s.settledAsExpired(ctx, row)
+		settled := 0
+		for _, row := range rows {
+			if s.isExpired(row) {
+				if ctx.Err() != nil || s.settle(ctx, row.Index, expired, "") {
+					return
+				}
+				settled++
+			}
+		}
+		if settled < sweepRows { // those behind are younger
+			return
+		}
 	}
 }
 

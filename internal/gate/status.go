@@ -123,14 +123,19 @@ func newTally() *tally {
 	}
 }
 
-func (t *tally) decided(e event.Event, all []consent.Decision) {
+// decided counts one moment of an event: what it made, and what was withheld. A
+// recipient to whom there was nothing to tell is in neither.
+func (t *tally) decided(e event.Event, all []consent.Decision, tellings []telling) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts.Seen[e.Category.String()+" "+e.Phase.String()]++
+	told := map[string]bool{}
+	for _, d := range tellings {
+		told[d.Recipient] = true
+		add(t.counts.Released, d.Recipient, e.Category.String())
+	}
 	for _, d := range all {
-		if d.Allowed() {
-			add(t.counts.Released, d.Recipient, e.Category.String())
-		} else {
+		if !d.Allowed() && !told[d.Recipient] {
 			add(t.counts.Withheld, d.Recipient, d.Reason.String())
 		}
 	}
@@ -183,11 +188,14 @@ func (t *tally) broker(connected bool, text string) {
 	t.link = BrokerStatus{Connected: connected, Text: text}
 }
 
-// eyeBegan notes that an eye runs, and how it is shut in.
-func (t *tally) eyeBegan(protection string, restarts int) {
+// eyeBegan notes that an eye runs, and how it is shut in. It gives how the one
+// before it was.
+func (t *tally) eyeBegan(protection string, restarts int) (before string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	before = t.eye.Protection
 	t.eye = EyeStatus{Running: true, Protection: protection, Restarts: restarts, Camera: link.Opening}
+	return before
 }
 
 // eyeEnded notes that no eye runs. What its camera lacked stays to be read; an

@@ -51,6 +51,7 @@ const (
 	deviceRetry = time.Second      // to look for a camera that is not there: costs next to nothing
 	firstDelay  = 500 * time.Millisecond
 	lastDelay   = 30 * time.Second
+	killTime    = time.Second      // for an eye that was killed to be gone
 	goodLife    = 10 * time.Second // an eye that lived so long begins anew with firstDelay
 )
 
@@ -66,7 +67,7 @@ type watcher struct {
 }
 
 func (w *watcher) run(ctx context.Context) error {
-	delay, restarts, told := firstDelay, 0, ""
+	delay, restarts, told := firstDelay, 0, "" // told: the last error that was spoken of
 	for {
 		began := time.Now()
 		err := w.once(ctx, restarts)
@@ -122,8 +123,7 @@ func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 	if err != nil {
 		return err
 	}
-	w.tally.eyeBegan(eye.Protection(), restarts)
-	if restarts == 0 {
+	if before := w.tally.eyeBegan(eye.Protection(), restarts); before != eye.Protection() {
 		w.log.Info("the eye is running", "shut_in", eye.Protection())
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -138,7 +138,7 @@ func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 		writer.Wait()
 		// If it ended by itself say how, not that the link is closed, or reset as it
 		// is by an eye that had not read all.
-		if how := eye.Wait(); how != nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(how, ErrSpent)) {
+		if how := waited(eye); how != nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(how, ErrSpent)) {
 			err = how
 		}
 		in.gone(ctx)
@@ -157,6 +157,22 @@ func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 		}
 	})
 	return w.listen(ctx, eye.Conn(), in)
+}
+
+// waited gives how an eye ended that was killed. One that a camera's driver holds
+// in the kernel outlives even that: it is left to end when the driver lets go, for
+// the gate has to go on.
+func waited(eye Eye) error {
+	ended := make(chan error, 1)
+	go func() { ended <- eye.Wait() }()
+	t := time.NewTimer(killTime)
+	defer t.Stop()
+	select {
+	case how := <-ended:
+		return how
+	case <-t.C:
+		return errors.New("the eye does not die: a driver holds it, most likely the camera's")
+	}
 }
 
 // listen takes in what the eye says until the link ends or the eye breaks the
