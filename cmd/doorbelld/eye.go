@@ -58,14 +58,18 @@ const eyeLines = 20
 // prints goes to log.
 func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) func(context.Context) (gate.Eye, error) {
 	o := sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Unfiltered: f.mayTalk}
-	if c.Camera.V4L2 != nil {
-		o.Device = c.Camera.V4L2.Device
-	} else {
-		o.Files = []string{c.Camera.Clip.Path}
+	switch camera := c.Camera; {
+	case camera.V4L2 != nil:
+		o.Devices = []string{camera.V4L2.Device}
+	case camera.Clip != nil:
+		o.Files = []string{camera.Clip.Path}
 	}
 	return func(ctx context.Context) (gate.Eye, error) {
 		o := o
 		o.Stderr = &eyeWords{log, eyeLines}
+		if c.Camera.Rpicam != nil { // looked for anew at each start
+			o.Devices, o.Folders = moduleDevices(), moduleFolders()
+		}
 		child, err := sandbox.Start(ctx, o)
 		switch {
 		case errors.Is(err, sandbox.ErrNoFilter):
@@ -75,6 +79,28 @@ func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) fu
 		}
 		return shutIn{child}, nil
 	}
+}
+
+// moduleDevices lists what libcamera opens to run a camera module: the media
+// controllers, the nodes behind them, and the memory that pictures are shared in.
+func moduleDevices() (nodes []string) {
+	for _, pattern := range []string{"/dev/media*", "/dev/video*", "/dev/v4l-subdev*", "/dev/dma_heap/*"} {
+		found, err := filepath.Glob(pattern)
+		if err == nil { // the patterns are good
+			nodes = append(nodes, found...)
+		}
+	}
+	return nodes
+}
+
+// moduleFolders lists where libcamera finds out which of them belong together.
+func moduleFolders() (folders []string) {
+	for _, path := range []string{"/sys", "/run/udev"} {
+		if _, err := os.Stat(path); err == nil {
+			folders = append(folders, path)
+		}
+	}
+	return folders
 }
 
 // shutIn is a sandboxed child as the gate knows an eye.
@@ -99,6 +125,11 @@ func setup(c *config.Config) link.Setup {
 	if v := c.Camera.V4L2; v != nil {
 		s.Source, s.Path = link.V4L2, v.Device
 		s.Encoding, s.Width, s.Height, s.FPS = encodings[v.Format], v.Width, v.Height, v.FPS
+		return s
+	}
+	if m := c.Camera.Rpicam; m != nil {
+		s.Source, s.Width, s.Height, s.FPS = link.Rpicam, m.Width, m.Height, m.FPS
+		s.Module = &link.Module{Rotation: m.Rotation, HFlip: m.HFlip, VFlip: m.VFlip, Exposure: m.Exposure, Shutter: m.Shutter, Gain: m.Gain, EV: m.EV}
 		return s
 	}
 	clip := c.Camera.Clip

@@ -90,6 +90,7 @@ var (
 	ErrFormat    = errors.New("no MJPEG or YUYV pictures")          // or not the one of them that was asked for
 	ErrNotVideo  = errors.New("not a video")                        // a clip without a picture in it
 	ErrNoDecoder = errors.New("ffmpeg is not installed")            // which decodes clips
+	ErrNoRpicam  = errors.New("rpicam-vid is not installed")        // which reads camera modules
 	ErrStalled   = errors.New("no usable frame for some time")      // it is open and silent
 	ErrSpent     = errors.New("held by this process until it ends") // so it cannot be opened again here; Supervise gives up
 )

@@ -54,10 +54,11 @@ type Config struct {
 	Log        Log
 }
 
-// A Camera is what is watched: exactly one of the two is not nil.
+// A Camera is what is watched: exactly one of them is not nil.
 type Camera struct {
-	V4L2 *V4L2
-	Clip *Clip
+	V4L2   *V4L2
+	Rpicam *Rpicam
+	Clip   *Clip
 }
 
 // V4L2 is a camera of the kernel's.
@@ -67,6 +68,18 @@ type V4L2 struct {
 	// Width and Height in pixels; both 0: what the camera does best.
 	Width, Height int
 	FPS           float64 // pictures a second; 0: what the camera does best
+}
+
+// Rpicam is a camera module on a Raspberry Pi's ribbon cable, read by rpicam-vid.
+type Rpicam struct {
+	Width, Height int     // pixels; both 0: 1280, 720
+	FPS           float64 // pictures a second; 0: 10
+	Rotation      int     // degrees: 0 or 180
+	HFlip, VFlip  bool    // left for right, top for bottom
+	Exposure      string  // normal or sport
+	Shutter       time.Duration
+	Gain          float64 // of the sensor; 0: automatic, as is a Shutter of 0
+	EV            float64 // exposure compensation in stops
 }
 
 // Clip is a video file in a camera's place.

@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 		Camera:     Camera{V4L2: &V4L2{Device: "/dev/video0"}},
 		Everything: true,
 		Motion:     Motion{Smallest: 0.08},
-		Broker:     Broker{Embedded: true, Listen: netip.MustParseAddrPort("127.0.0.1:1883")},
+		Broker:     Broker{Embedded: true, Listen: netip.MustParseAddrPort("127.0.0.1:18883")},
 		State:      "/var/lib/doorbelld",
 		Runtime:    "/run/doorbelld",
 		Log:        Log{slog.LevelInfo},
@@ -129,6 +129,39 @@ button: {line: 4, pull: none, active_low: false, debounce: 0s, led: {line: 5}}
 	wantButton := &Button{Pin: Pin{Chip: "gpiochip0", Number: 4}, Pull: PullNone, LED: &LED{Pin: Pin{Chip: "gpiochip0", Number: 5}}}
 	if diff := cmp.Diff(wantButton, clip.Button); diff != "" {
 		t.Error(diff)
+	}
+
+	module, faults := read("device: d\ncamera: {source: rpicam, size: 1920x1080, fps: 15, rotation: 180, hflip: true, vflip: true, exposure: sport, shutter: 8000, gain: 2.5, ev: -0.5}\nzones: everything\n")
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if diff := cmp.Diff(Camera{Rpicam: &Rpicam{Width: 1920, Height: 1080, FPS: 15, Rotation: 180, HFlip: true, VFlip: true, Exposure: "sport",
+		Shutter: 8 * time.Millisecond, Gain: 2.5, EV: -0.5}}, module.Camera); diff != "" {
+		t.Error(diff)
+	}
+	if plain := module.Plain()[0]; !strings.Contains(plain, "camera module") || !strings.Contains(plain, "turned by 180 degrees") || !strings.Contains(plain, "-0.5 stops") {
+		t.Error(plain)
+	}
+	module, faults = read("device: d\ncamera: {source: rpicam}\nzones: everything\n")
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if diff := cmp.Diff(Camera{Rpicam: &Rpicam{Exposure: "normal"}}, module.Camera); diff != "" {
+		t.Error(diff)
+	}
+	for text, says := range map[string]string{
+		"rotation: 90":         "want 0 or 180",
+		"exposure: night":      "want one of normal, sport",
+		"shutter: -1":          "want a number from 0",
+		"gain: 65":             "want a number from 0 to 64",
+		"ev: eleven":           "want a number from -10 to 10",
+		"device: /dev/video0":  "goes with `source: v4l2`, but the source is rpicam",
+		"loop: true":           "goes with `source: clip`, but the source is rpicam",
+		"libcamera_args: --hi": "unknown key",
+	} {
+		if _, faults := read("device: d\ncamera: {source: rpicam, " + text + "}\nzones: everything\n"); len(faults) != 1 || !strings.Contains(faults.Error(), says) {
+			t.Errorf("%s: %v", text, faults)
+		}
 	}
 
 	unsaid, faults := read("device: d\ncamera: {source: clip, clip: /a.avi}\nzones: everything\nbroker: {url: 'mqtt://[fe80::1]:8883/'}\nlog: {level: warn}\n")
@@ -218,14 +251,14 @@ bell.yaml:6:18: broker.listen is "0.0.0.0:1883", which other machines can reach;
 bell.yaml:6:18: broker.listen is "localhost:1883"; want a loopback address and a port, such as 127.0.0.1:1883`},
 
 		"no source": {"device: d\nzones: everything\ncamera:\n  device: /dev/video0\n  fps: x\n", `
-bell.yaml:4:3: camera.source is missing; say ` + "`source: v4l2`" + ` for a camera, or ` + "`source: clip`" + ` for a video file
+bell.yaml:4:3: camera.source is missing; say ` + "`source: v4l2`" + ` for a camera, ` + "`source: rpicam`" + ` for a Raspberry Pi camera module, or ` + "`source: clip`" + ` for a video file
 bell.yaml:5:8: camera.fps is text; want a number from 1 to 60`},
 		"unknown source": {"device: d\nzones: everything\ncamera: {source: v4l, clip: a, device: /dev/video0}\n", `
-bell.yaml:3:18: camera.source is "v4l"; want one of v4l2, clip; did you mean "v4l2"?`},
+bell.yaml:3:18: camera.source is "v4l"; want one of v4l2, rpicam, clip; did you mean "v4l2"?`},
 		"camera without device": {"device: d\nzones: everything\ncamera: {source: v4l2}\n", `
 bell.yaml:3:9: camera.device is missing; say which camera, such as ` + "`device: /dev/video0`; `doorbelld devices` lists them"},
 		"clip with a camera's keys": {clip + "  size: auto\n  fps: auto\n", `
-bell.yaml:6:3: camera.size goes with ` + "`source: v4l2`" + `, but the source is clip; take the line out, or change the source
+bell.yaml:6:3: camera.size goes with ` + "`source: v4l2` or `source: rpicam`" + `, but the source is clip; take the line out, or change the source
 bell.yaml:7:8: camera.fps is text; want a number from 1 to 60`},
 		"clip at home": {strings.Replace(clip, "a.avi", "~/a.avi", 1), `
 bell.yaml:5:9: camera.clip begins with ~, which only shells understand; write the whole path`},
@@ -599,7 +632,7 @@ func TestDemo(t *testing.T) {
 		zones = append(zones, z.Name)
 	}
 	got := []any{c.Device, *c.Camera.Clip, zones, c.Broker.Embedded, c.Broker.Listen.String(), c.State, c.Runtime}
-	want := []any{"front-door", Clip{root + "/build/vtest.avi", 10, true, true}, []string{"path", "lawn"}, true, "127.0.0.1:1883",
+	want := []any{"front-door", Clip{root + "/build/vtest.avi", 10, true, true}, []string{"path", "lawn"}, true, "127.0.0.1:18883",
 		root + "/build/demo/state", root + "/build/demo/run"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -731,14 +764,23 @@ func FuzzParse(f *testing.F) {
 func consistent(c *Config) error {
 	name := regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`).MatchString
 	abs := func(p string) bool { return filepath.IsAbs(p) && p == filepath.Clean(p) }
-	switch v, k, b := c.Camera.V4L2, c.Camera.Clip, c.Broker; {
+	sources := 0
+	for _, there := range []bool{c.Camera.V4L2 != nil, c.Camera.Rpicam != nil, c.Camera.Clip != nil} {
+		if there {
+			sources++
+		}
+	}
+	switch v, m, k, b := c.Camera.V4L2, c.Camera.Rpicam, c.Camera.Clip, c.Broker; {
 	case !name(c.Device):
 		return fmt.Errorf("device %q", c.Device)
-	case (v == nil) == (k == nil):
+	case sources != 1:
 		return fmt.Errorf("camera %+v", c.Camera)
 	case v != nil && (!abs(v.Device) || v.Format > YUYV || (v.Width == 0) != (v.Height == 0) || v.Width < 0 || v.Width > 4096 || v.Height > 4096 ||
 		v.FPS != 0 && !(v.FPS >= 1 && v.FPS <= 60)):
 		return fmt.Errorf("camera %+v", *v)
+	case m != nil && (m.Rotation != 0 && m.Rotation != 180 || m.Exposure != "normal" && m.Exposure != "sport" || m.Shutter < 0 || m.Gain < 0 || m.Gain > 64 ||
+		m.EV < -10 || m.EV > 10 || (m.Width == 0) != (m.Height == 0) || m.FPS != 0 && !(m.FPS >= 1 && m.FPS <= 60)):
+		return fmt.Errorf("camera module %+v", *m)
 	case k != nil && (!abs(k.Path) || !(k.FPS >= 1 && k.FPS <= 60)):
 		return fmt.Errorf("clip %+v", *k)
 	case c.Everything != (c.Zones == nil) || len(c.Zones) > 16:

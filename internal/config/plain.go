@@ -27,6 +27,9 @@ func (c Camera) plain() string {
 	if c.V4L2 != nil {
 		return fmt.Sprintf("The camera at %s is watched%s.", c.V4L2.Device, c.V4L2.plain())
 	}
+	if c.Rpicam != nil {
+		return fmt.Sprintf("The Raspberry Pi camera module is watched%s.", c.Rpicam.plain())
+	}
 	pace, end := "as fast as it goes", "once"
 	if c.Clip.RealTime {
 		pace = "at its own pace"
@@ -58,6 +61,26 @@ func (v V4L2) plain() string {
 		return text + "; " + chosen[0] + " is chosen by what it offers"
 	}
 	return text + "; " + series(chosen) + " are chosen by what it offers"
+}
+
+// plain goes on after "is watched".
+func (m Rpicam) plain() string {
+	var text string
+	add := func(said bool, format string, args ...any) {
+		if said {
+			text += ", " + fmt.Sprintf(format, args...)
+		}
+	}
+	add(m.Width != 0, "%d×%d", m.Width, m.Height)
+	add(m.FPS != 0, "%s pictures a second", decimal(m.FPS))
+	add(m.Rotation != 0, "turned by %d degrees", m.Rotation)
+	add(m.HFlip, "left for right")
+	add(m.VFlip, "top for bottom")
+	add(m.Exposure == "sport", "with short exposures")
+	add(m.Shutter != 0, "each exposed for %v", m.Shutter)
+	add(m.Gain != 0, "at a gain of %s", decimal(m.Gain))
+	add(m.EV != 0, "%+g stops brighter", m.EV)
+	return text
 }
 
 func (c *Config) plainZones() string {

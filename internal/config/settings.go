@@ -1,13 +1,16 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Bounds on what the file may ask for.
@@ -17,6 +20,10 @@ const (
 	minHeight, maxHeight     = 90, 4096
 	minSmallest, maxSmallest = 0.02, 0.5
 	maxUsername              = 256 // bytes
+	// Of camera modules.
+	maxShutter = 200_000_000 // microseconds; the longest that any sensor has
+	maxGain    = 64
+	maxEV      = 10
 	// The kernel allows a socket's path 107 bytes; this leaves 17 for its name.
 	maxRuntime = 90
 )
@@ -73,26 +80,43 @@ func readName(v value, want string) string {
 }
 
 func readCamera(s *section) Camera {
-	source, fps := s.take("source"), s.take("fps")
-	device, format, size := s.take("device"), s.take("format"), s.take("size")
+	source, fps, size := s.take("source"), s.take("fps"), s.take("size")
+	device, format := s.take("device"), s.take("format")
+	rotation, hflip, vflip := s.take("rotation"), s.take("hflip"), s.take("vflip")
+	exposure, shutter, gain, ev := s.take("exposure"), s.take("shutter"), s.take("gain"), s.take("ev")
 	clip, pace, loop := s.take("clip"), s.take("pace"), s.take("loop")
 	s.close()
 
-	source.required("say `source: v4l2` for a camera, or `source: clip` for a video file")
-	kind := source.word("", "v4l2", "clip") // while it is not known, all keys are welcome
-	for _, v := range []*value{&device, &format, &size} {
-		*v = v.only(kind != "clip", "goes with `source: v4l2`, but the source is clip; take the line out, or change the source")
+	source.required("say `source: v4l2` for a camera, `source: rpicam` for a Raspberry Pi camera module, or `source: clip` for a video file")
+	kind := source.word("", "v4l2", "rpicam", "clip") // while it is not known, all keys are welcome
+	goes := func(with string, keys ...*value) {
+		kinds := strings.Fields(with)
+		why := fmt.Sprintf("goes with `source: %s`, but the source is %s; take the line out, or change the source", strings.Join(kinds, "` or `source: "), kind)
+		for _, v := range keys {
+			*v = v.only(kind == "" || slices.Contains(kinds, kind), why)
+		}
 	}
-	for _, v := range []*value{&clip, &pace, &loop} {
-		*v = v.only(kind != "v4l2", "goes with `source: clip`, but the source is v4l2; take the line out, or change the source")
-	}
+	goes("v4l2", &device, &format)
+	goes("v4l2 rpicam", &size)
+	goes("rpicam", &rotation, &hflip, &vflip, &exposure, &shutter, &gain, &ev)
+	goes("clip", &clip, &pace, &loop)
 
-	camera := &V4L2{Device: readDevice(device), Format: readFormat(format)}
-	camera.Width, camera.Height = readSize(size)
+	width, height := readSize(size)
+	rate := 0.0
 	if !fps.is("auto") || kind == "clip" { // a clip's rate is ours to choose
-		camera.FPS = fps.number(minFPS, maxFPS, 0)
+		rate = fps.number(minFPS, maxFPS, 0)
 	}
-	video := &Clip{Path: clip.file(), FPS: camera.FPS, RealTime: pace.word("real", "real", "fast") == "real", Loop: loop.yes()}
+	camera := &V4L2{Device: readDevice(device), Format: readFormat(format), Width: width, Height: height, FPS: rate}
+	module := &Rpicam{
+		Width: width, Height: height, FPS: rate,
+		Rotation: int(rotation.number(0, 180, 0)), HFlip: hflip.yes(), VFlip: vflip.yes(),
+		Exposure: exposure.word("normal", "normal", "sport"), Shutter: time.Duration(shutter.number(0, maxShutter, 0)) * time.Microsecond,
+		Gain: gain.number(0, maxGain, 0), EV: ev.number(-maxEV, maxEV, 0),
+	}
+	if module.Rotation != 0 && module.Rotation != 180 {
+		rotation.fault("is %d; want 0 or 180, which is all that a camera module can do", module.Rotation)
+	}
+	video := &Clip{Path: clip.file(), FPS: rate, RealTime: pace.word("real", "real", "fast") == "real", Loop: loop.yes()}
 	if !fps.present() {
 		video.FPS = defaultClipFPS
 	}
@@ -100,6 +124,8 @@ func readCamera(s *section) Camera {
 	case "v4l2":
 		device.required("say which camera, such as `device: /dev/video0`; `doorbelld devices` lists them")
 		return Camera{V4L2: camera}
+	case "rpicam":
+		return Camera{Rpicam: module}
 	case "clip":
 		clip.required("say which video file, such as `clip: porch.mp4`")
 		return Camera{Clip: video}

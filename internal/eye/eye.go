@@ -168,6 +168,8 @@ func (e *eye) open(ctx context.Context) (capture.Source, error) {
 		e.source, err = v4l2.Open(ctx, v4l2.Options{Path: s.Path, Format: formats[s.Encoding], Width: s.Width, Height: s.Height, FPS: s.FPS})
 	case link.ClipFile:
 		e.source, err = pipe.OpenClip(ctx, pipe.Options{Clip: s.Path, FPS: s.FPS, RealTime: s.RealTime, Loop: s.Loop})
+	case link.Rpicam:
+		e.source, err = pipe.OpenRpicam(ctx, module(s))
 	default:
 		err = fmt.Errorf("%w: setup names source %s", ErrLink, s.Source)
 	}
@@ -197,6 +199,16 @@ func ours(s link.Source, err error) error {
 		return fmt.Errorf("%w: %w", capture.ErrSpent, err)
 	}
 	return err
+}
+
+// module gives the options of a camera module.
+func module(s link.Setup) pipe.Rpicam {
+	o := pipe.Rpicam{Width: s.Width, Height: s.Height, FPS: s.FPS}
+	if m := s.Module; m != nil {
+		o.Rotation, o.HFlip, o.VFlip = m.Rotation, m.HFlip, m.VFlip
+		o.Exposure, o.Shutter, o.Gain, o.EV = m.Exposure, m.Shutter, m.Gain, m.EV
+	}
+	return o
 }
 
 var formats = map[link.Encoding]capture.Format{link.MJPEG: capture.MJPEG, link.YUYV: capture.YUYV}
@@ -257,7 +269,7 @@ func fault(err error) link.Fault {
 	}{
 		{capture.ErrAbsent, link.Absent}, {capture.ErrForbidden, link.Forbidden}, {capture.ErrNotCamera, link.NotCamera},
 		{capture.ErrBusy, link.Busy}, {capture.ErrFormat, link.NoFormat}, {capture.ErrNotVideo, link.NotVideo},
-		{capture.ErrNoDecoder, link.NoDecoder}, {capture.ErrStalled, link.Stalled},
+		{capture.ErrNoDecoder, link.NoDecoder}, {capture.ErrNoRpicam, link.NoRpicam}, {capture.ErrStalled, link.Stalled},
 	} {
 		if errors.Is(err, f.is) {
 			return f.word

@@ -11,13 +11,16 @@ import (
 // CameraText says in words what is wrong with the camera and what to do, or ""
 // if nothing is.
 func CameraText(s link.Setup, f link.Fault) string {
-	clip := s.Source == link.ClipFile
+	clip, module := s.Source == link.ClipFile, s.Source == link.Rpicam
 	switch f {
 	case link.NoFault:
 		return ""
 	case link.Absent:
 		if clip {
 			return fmt.Sprintf("there is no clip at %s: set camera.clip in the config to a video file", s.Path)
+		}
+		if module {
+			return "rpicam-vid ended: see whether `rpicam-vid --list-cameras` knows a camera module, and whether another program has it; it is started again"
 		}
 		return fmt.Sprintf("there is no camera at %s: plug it in, or list what is there with `v4l2-ctl --list-devices` and set camera.device in the config", s.Path)
 	case link.Forbidden:
@@ -30,14 +33,22 @@ func CameraText(s link.Setup, f link.Fault) string {
 	case link.Busy:
 		return fmt.Sprintf("another program has the camera %s: find it with `fuser -v %s` and stop it", s.Path, s.Path)
 	case link.NoFormat:
-		return fmt.Sprintf("%s offers neither MJPEG nor YUYV as asked: set camera.format to auto; Pi camera modules need the v4l2loopback bridge", s.Path)
+		return fmt.Sprintf("%s offers neither MJPEG nor YUYV as asked: set camera.format to auto; a camera module on a Raspberry Pi needs `source: rpicam`", s.Path)
 	case link.NotVideo:
 		return fmt.Sprintf("the clip %s is not a video that ffmpeg can read", s.Path)
 	case link.NoDecoder:
 		return "ffmpeg is not installed, and a clip needs it: apt install ffmpeg"
+	case link.NoRpicam:
+		return "rpicam-vid is not installed, and a camera module needs it: apt install rpicam-apps-lite"
 	case link.Stalled:
+		if module {
+			return "rpicam-vid gives no picture: it is started again; if that does not help, look at the ribbon cable"
+		}
 		return fmt.Sprintf("%s is open, but gives no frame: it is opened again; if that does not help, unplug it and plug it in", s.Path)
 	default:
+		if module {
+			return "rpicam-vid failed: it is started again; the log has the eye's own words"
+		}
 		return fmt.Sprintf("%s failed: it is opened again; the log has the eye's own words", s.Path)
 	}
 }

@@ -101,6 +101,7 @@ func TestStateGoesOffAfterAWithheldEnd(t *testing.T) {
 	b.grant(event.Details)
 	e := b.eye()
 	e.see(t, 1, event.Start)
+	b.await("the start delivered", func(s Status) bool { return s.Counts.Delivered["home"] == 1 })
 	s.next(t)
 	s.next(t)
 	if err := b.Pause(ctx, 0); err != nil {

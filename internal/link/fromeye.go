@@ -64,18 +64,19 @@ const (
 	NoFormat        // neither MJPEG nor YUYV
 	NotVideo        // a clip without video
 	NoDecoder       // ffmpeg is not installed
+	NoRpicam        // rpicam-vid is not installed
 	Stalled         // it is open, but no frame comes
 	Broken          // anything else
 )
 
 var faultNames = []string{
 	NoFault: "none", Absent: "absent", Forbidden: "forbidden", NotCamera: "not a camera", Busy: "busy", NoFormat: "no format",
-	NotVideo: "not a video", NoDecoder: "no decoder", Stalled: "stalled", Broken: "broken",
+	NotVideo: "not a video", NoDecoder: "no decoder", NoRpicam: "no rpicam-vid", Stalled: "stalled", Broken: "broken",
 }
 
 // Faults lists all of them, NoFault first.
 func Faults() []Fault {
-	return []Fault{NoFault, Absent, Forbidden, NotCamera, Busy, NoFormat, NotVideo, NoDecoder, Stalled, Broken}
+	return []Fault{NoFault, Absent, Forbidden, NotCamera, Busy, NoFormat, NotVideo, NoDecoder, NoRpicam, Stalled, Broken}
 }
 
 func (f Fault) String() string { return enum.String("camera fault", faultNames, f) }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
+	"time"
 
 	"doorbelld/internal/enum"
 	"doorbelld/internal/event"
@@ -20,12 +21,13 @@ type Source uint8
 const (
 	V4L2     Source = iota + 1 // a camera on a device node
 	ClipFile                   // a file, decoded by ffmpeg
+	Rpicam                     // a Raspberry Pi camera module, read by rpicam-vid
 )
 
-var sourceNames = []string{V4L2: "v4l2", ClipFile: "clip"}
+var sourceNames = []string{V4L2: "v4l2", ClipFile: "clip", Rpicam: "rpicam"}
 
 // Sources lists all of them.
-func Sources() []Source { return []Source{V4L2, ClipFile} }
+func Sources() []Source { return []Source{V4L2, ClipFile, Rpicam} }
 
 func (s Source) String() string { return enum.String("source", sourceNames, s) }
 
@@ -42,15 +44,27 @@ func (s *Source) UnmarshalText(text []byte) error {
 type Setup struct {
 	Source     Source       `json:"source"`
 	Path       string       `json:"path"`
-	Encoding   Encoding     `json:"encoding"`        // V4L2: NoEncoding leaves the choice to the eye
-	Width      int          `json:"width"`           // V4L2: pixels; 0 leaves the choice to the eye
-	Height     int          `json:"height"`          // likewise
-	FPS        float64      `json:"fps"`             // frames per second; 0 leaves the choice to the eye
-	RealTime   bool         `json:"real_time"`       // ClipFile: at the clip's own pace
-	Loop       bool         `json:"loop"`            // ClipFile: begin again at its end
-	Everything bool         `json:"everything"`      // look at all of the picture
-	Zones      []event.Zone `json:"zones,omitempty"` // else at these only
-	Smallest   float64      `json:"smallest"`        // the smallest thing that matters, as a fraction of the picture's height
+	Encoding   Encoding     `json:"encoding"`         // V4L2: NoEncoding leaves the choice to the eye
+	Width      int          `json:"width"`            // V4L2, Rpicam: pixels; 0 leaves the choice to the eye
+	Height     int          `json:"height"`           // likewise
+	FPS        float64      `json:"fps"`              // frames per second; 0 leaves the choice to the eye
+	RealTime   bool         `json:"real_time"`        // ClipFile: at the clip's own pace
+	Loop       bool         `json:"loop"`             // ClipFile: begin again at its end
+	Module     *Module      `json:"module,omitempty"` // Rpicam alone
+	Everything bool         `json:"everything"`       // look at all of the picture
+	Zones      []event.Zone `json:"zones,omitempty"`  // else at these only
+	Smallest   float64      `json:"smallest"`         // the smallest thing that matters, as a fraction of the picture's height
+}
+
+// Module is how a camera module takes its pictures, beside their size and rate.
+type Module struct {
+	Rotation int           `json:"rotation"` // degrees: 0 or 180
+	HFlip    bool          `json:"hflip"`
+	VFlip    bool          `json:"vflip"`
+	Exposure string        `json:"exposure"` // normal or sport
+	Shutter  time.Duration `json:"shutter"`  // 0: automatic
+	Gain     float64       `json:"gain"`     // 0: automatic
+	EV       float64       `json:"ev"`       // stops
 }
 
 // Want is what anybody may be told at this moment, and so all that is worth

@@ -65,7 +65,7 @@ func TestCamera(t *testing.T) {
 			}
 			for _, opens := range [][2]string{{path, path}, {byID, byID}, {byID, path}} {
 				for skip := range ways(tt.who.uid == 0) {
-					res := launchAs(t, tt.who, task{Skip: skip, Device: opens[0], Args: asksProbe(t, job{Do: "open", Path: opens[1]})})
+					res := launchAs(t, tt.who, task{Skip: skip, Devices: []string{opens[0]}, Args: asksProbe(t, job{Do: "open", Path: opens[1]})})
 					if tt.says != "" {
 						if !res.Forbidden || !strings.Contains(res.StartErr, tt.says) || !strings.Contains(res.StartErr, path) {
 							t.Errorf("way %d: %q", skip, res.StartErr)
@@ -91,6 +91,36 @@ func TestCamera(t *testing.T) {
 	}
 }
 
+// A camera module has several nodes, and folders that tell of them. All that is
+// listed is there, and can be read but not written to.
+func TestSeveralNodesAndFolders(t *testing.T) {
+	first, second := node(t, videoGroup, 0o660), node(t, videoGroup, 0o660)
+	folder := openFolder(t)
+	note := filepath.Join(folder, "below", "note")
+	if err := os.MkdirAll(filepath.Dir(note), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(note, []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(note, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []person{rootUser, {name: "in the group", uid: ordinary.uid, groups: []uint32{videoGroup}}} {
+		for _, tt := range []struct {
+			do, path string
+			ok       bool
+		}{{"open", first, true}, {"open", second, true}, {"read", note, true}, {"open", note, false}} {
+			res := mustStart(t, launchAs(t, who, task{Devices: []string{first, second}, Folders: []string{folder}, Args: asksProbe(t, job{Do: tt.do, Path: tt.path})}))
+			needNamespaces(t, res.Protection)
+			var try try
+			if err := json.Unmarshal(res.Output, &try); err != nil || (try.Error == "") != tt.ok {
+				t.Errorf("%s, %s %s: %q, %v", who.name, tt.do, tt.path, res.Output, err)
+			}
+		}
+	}
+}
+
 func TestWhatCannotBeGiven(t *testing.T) {
 	dir := openFolder(t)
 	clip := filepath.Join(dir, "clip.avi")
@@ -113,8 +143,10 @@ func TestWhatCannotBeGiven(t *testing.T) {
 		absent, forbidden bool
 		says              string
 	}{
-		{"no camera", ordinary, task{Device: missing}, true, false, "nothing"},
-		{"a file for a camera", ordinary, task{Device: clip}, false, false, "not a character device"},
+		{"no camera", ordinary, task{Devices: []string{missing}}, true, false, "nothing"},
+		{"a file for a camera", ordinary, task{Devices: []string{clip}}, false, false, "not a character device"},
+		{"no folder", ordinary, task{Folders: []string{missing}}, true, false, "nothing"},
+		{"a clip for a folder", ordinary, task{Folders: []string{clip}}, false, false, "is none"},
 		{"no clip", ordinary, task{Files: []string{missing}}, true, false, "nothing"},
 		{"a folder for a clip", ordinary, task{Files: []string{dir}}, false, false, "not a regular file"},
 		{"a clip that nobody may read", rootUser, task{Files: []string{locked}}, false, true, "locked.avi cannot be read by nobody"},

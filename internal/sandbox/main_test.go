@@ -98,7 +98,8 @@ type task struct {
 	Control    bool   // no sandbox at all
 	Skip       int
 	Program    string // player unless set
-	Device     string
+	Devices    []string
+	Folders    []string
 	Files      []string
 	Env        []string
 	Args       []string // of the program; set by probing otherwise
@@ -121,7 +122,7 @@ type outcome struct {
 
 func (k task) options(stderr io.Writer) Options {
 	o := Options{
-		Program: player, Args: k.Args, Env: k.Env, Device: k.Device, Files: k.Files, Stderr: stderr,
+		Program: player, Args: k.Args, Env: k.Env, Devices: k.Devices, Files: k.Files, Folders: k.Folders, Stderr: stderr,
 		Unfiltered: k.Unfiltered, Stage: []string{"/proc/self/exe", asStage}, skip: k.Skip,
 	}
 	if k.Stage != "" {

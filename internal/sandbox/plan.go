@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -35,19 +36,43 @@ func newPlan(o Options, asRoot bool) (plan, error) {
 		}
 		p.Files = append(p.Files, path)
 	}
-	if o.Device == "" {
-		return p, nil
+	for _, name := range o.Folders {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			return plan{}, fmt.Errorf("a folder for the eye: %w", err)
+		}
+		if info, err := os.Stat(path); err != nil {
+			return plan{}, fmt.Errorf("a folder for the eye: %w", err)
+		} else if !info.IsDir() {
+			return plan{}, fmt.Errorf("a folder for the eye: %s is none", path)
+		}
+		p.Folders = append(p.Folders, path)
 	}
-	if p.Device, err = filepath.Abs(o.Device); err != nil {
-		return plan{}, fmt.Errorf("the camera: %w", err)
-	}
-	if p.Node, err = filepath.EvalSymlinks(p.Device); err != nil {
-		return plan{}, fmt.Errorf("the camera: %w", err)
-	}
-	if p.Groups, err = cameraGroups(p.Node, asRoot); err != nil {
-		return plan{}, fmt.Errorf("the camera: %w", err)
+	for _, name := range o.Devices {
+		d, groups, err := newDevice(name, asRoot)
+		if err != nil {
+			return plan{}, fmt.Errorf("the camera: %w", err)
+		}
+		p.Devices = append(p.Devices, d)
+		for _, g := range groups {
+			if !slices.Contains(p.Groups, g) {
+				p.Groups = append(p.Groups, g)
+			}
+		}
 	}
 	return p, nil
+}
+
+// newDevice follows name to its node and gives the groups that open it.
+func newDevice(name string, asRoot bool) (d device, groups []int, err error) {
+	if d.Path, err = filepath.Abs(name); err != nil {
+		return d, nil, err
+	}
+	if d.Node, err = filepath.EvalSymlinks(d.Path); err != nil {
+		return d, nil, err
+	}
+	groups, err = cameraGroups(d.Node, asRoot)
+	return d, groups, err
 }
 
 // regular makes name absolute and looks whether a regular file is there.

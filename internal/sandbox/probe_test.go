@@ -28,7 +28,7 @@ type job struct {
 	Launcher                 string // process number
 	Mountpoint               string
 
-	Path   string // open: read and write it
+	Path   string // open: read and write it; read: read it
 	Code   int    // exit
 	Output string // shout
 	Times  int
@@ -55,6 +55,9 @@ func probe(text string) int {
 			_, err = f.Write([]byte("x"))
 		}
 		return answer(link, tried("open", err))
+	case "read":
+		_, err := os.ReadFile(j.Path)
+		return answer(link, tried("read", err))
 	case "echo":
 		if _, err := io.Copy(link, link); err != nil {
 			return 1

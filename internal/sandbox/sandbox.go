@@ -47,8 +47,9 @@ type Options struct {
 	Program string   // the eye's file
 	Args    []string // what it is given after its name
 	Env     []string // KEY=value, beside PATH, LANG and OPENCV_FOR_THREADS_NUM; nothing is inherited
-	Device  string   // the camera's node or a link to it; it may read and write it. "" for none
+	Devices []string // the camera's nodes or links to them; it may read and write them
 	Files   []string // regular files that it may read, by the same absolute path
+	Folders []string // folders that it may read with all that is below, by the same absolute path
 
 	// Stage is the argument list of our own program that calls [Stage] with one
 	// more argument, usually /proc/self/exe and a hidden command.

@@ -23,13 +23,19 @@ type plan struct {
 	Program    string
 	Args       []string
 	Env        []string
-	Device     string // as configured; "" for none
-	Node       string // the device node that Device leads to
+	Devices    []device
 	Files      []string
+	Folders    []string
 	Namespaces bool  // the stage was started in namespaces of its own
 	Nobody     bool  // it is root and must not stay so
 	Groups     []int // with Nobody: the groups to keep
 	Unfiltered bool
+}
+
+// A device is a node that the eye may open.
+type device struct {
+	Path string // as configured
+	Node string // that Path leads to
 }
 
 // A report is what the stage answers: what holds, then only if it failed, why.
@@ -194,15 +200,21 @@ func (p plan) gifts() ([]gift, error) {
 		}
 		gifts = append(gifts, g)
 	}
-	if p.Device == "" {
-		return gifts, nil
-	}
-	for _, target := range []string{p.Device, p.Node} {
-		g, err := take(p.Node, target, asDevice)
+	for _, path := range p.Folders {
+		g, err := take(path, path, asFile)
 		if err != nil {
 			return nil, err
 		}
 		gifts = append(gifts, g)
+	}
+	for _, d := range p.Devices {
+		for _, target := range []string{d.Path, d.Node} {
+			g, err := take(d.Node, target, asDevice)
+			if err != nil {
+				return nil, err
+			}
+			gifts = append(gifts, g)
+		}
 	}
 	return gifts, nil
 }
@@ -215,9 +227,9 @@ func (p plan) reachable(who string) error {
 			return fmt.Errorf("%s cannot be read by %s, as which the eye runs; make it readable for others: %w", path, who, err)
 		}
 	}
-	if p.Device != "" {
-		if err := unix.Access(p.Device, unix.R_OK|unix.W_OK); err != nil {
-			return fmt.Errorf("the camera %s cannot be opened by %s, as which the eye runs: %w", p.Device, who, err)
+	for _, d := range p.Devices {
+		if err := unix.Access(d.Path, unix.R_OK|unix.W_OK); err != nil {
+			return fmt.Errorf("the camera %s cannot be opened by %s, as which the eye runs: %w", d.Path, who, err)
 		}
 	}
 	return nil

@@ -15,30 +15,40 @@ import (
 // reapWait bounds how long a dead child's standard error is waited for.
 const reapWait = time.Second
 
-// child is a program that writes JPEGs to its standard output. Only the
-// goroutine of pictures waits for the process; pictures.close kills and reaps it.
+// child is a program that writes JPEGs to its standard output. Only the goroutine
+// that reads them waits for the process, by reap.
 type child struct {
-	pictures *reader
+	pictures *reader // of start; its close kills and reaps the process
 	cmd      *exec.Cmd
 	said     tail // its standard error; read after Wait
 }
 
-// start executes path. The child gets an empty standard input and no environment
-// but the C locale, which keeps its messages English and FFREPORT out.
+// start executes path and reads a picture whenever it is asked for one.
 func start(path string, args ...string) (*child, error) {
-	c := &child{cmd: exec.Command(path, args...)}
-	c.cmd.Env = []string{"LC_ALL=C"}
-	c.cmd.Stderr = &c.said
-	c.cmd.WaitDelay = reapWait
-	out, err := c.cmd.StdoutPipe()
+	c, out, err := spawn(path, args...)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", path, err)
-	}
-	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", path, err)
+		return nil, err
 	}
 	c.pictures = newReader(out, c.kill, c.reap)
 	return c, nil
+}
+
+// spawn executes path; its caller reads out and then calls reap. The child gets an
+// empty standard input and no environment but the C locale, which keeps its
+// messages English and FFREPORT out.
+func spawn(path string, args ...string) (c *child, out io.Reader, err error) {
+	c = &child{cmd: exec.Command(path, args...)}
+	c.cmd.Env = []string{"LC_ALL=C"}
+	c.cmd.Stderr = &c.said
+	c.cmd.WaitDelay = reapWait
+	out, err = c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	return c, out, nil
 }
 
 // reap waits for the process to be gone. If its output ended, how it went says

@@ -1,5 +1,6 @@
 // Package pipe makes a camera of a program that writes JPEGs, one after the
-// other, to its standard output: ffmpeg for a clip.
+// other, to its standard output: ffmpeg for a clip, rpicam-vid for a camera module
+// on a Raspberry Pi's ribbon cable.
 //
 // The program is executed directly, without a shell, and needs nothing but
 // files, pipes and threads: it runs inside the eye's sandbox. It is killed and

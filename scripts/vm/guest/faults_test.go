@@ -18,7 +18,7 @@ const (
 	vividID  = "vivid.0"
 )
 
-// A way is one way for a camera to fail, and to be well again.
+// A fault is one way for a camera to fail, and to be well again.
 type fault struct {
 	name  string
 	cause func(*testing.T) // makes it fail
@@ -68,14 +68,16 @@ func TestCameraFaults(t *testing.T) {
 		{
 			name: "taken by another program",
 			cause: func(t *testing.T) {
-				// The daemon lets go of it for a moment, and the other is waiting.
-				control(t, camera, "percentage_of_dropped_buffers=100")
+				// While it is away the other one waits for it, and comes first.
+				sysfs(t, "unbind", vividID)
+				d.await(t, "the loss", func(s status) bool { return s.Eye.Camera == link.Lost })
+				sysfs(t, "bind", vividID)
 				held = hold(t, camera)
 				held.await(t)
-				control(t, camera, "percentage_of_dropped_buffers=0")
+				asUdev(t, camera)
 			},
 			mend:  func(t *testing.T) { held.letGo(t) },
-			fault: link.Busy,
+			fault: link.Busy, anew: true,
 		},
 	}
 	report := newTable(t)
