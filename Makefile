@@ -25,7 +25,9 @@ run:
 test:
 	@scripts/install.sh test
 	@scripts/clip.sh
-	@go run ./scripts/check
+	@mkdir -p build
+	@go build -o build/check ./scripts/check
+	@build/check
 
 mutants:
 	@go run ./scripts/mutants

@@ -33,7 +33,7 @@ func aHealth() Health {
 func aSetup() Setup {
 	return Setup{Source: ClipFile, Path: "/clips/a & <b>.avi", FPS: 10, RealTime: true, Loop: true, Smallest: 0.08,
 		Module: &Module{Rotation: 180, HFlip: true, Exposure: "sport", Shutter: 8e6, Gain: 1.5, EV: -0.5},
-		Zones: []event.Zone{{Name: "path", Polygon: []event.Point{{X: 0, Y: 0}, {X: 1, Y: 0}, {X: 0.5, Y: 1}}}}}
+		Zones:  []event.Zone{{Name: "path", Polygon: []event.Point{{X: 0, Y: 0}, {X: 1, Y: 0}, {X: 0.5, Y: 1}}}}}
 }
 
 func aWant() Want {

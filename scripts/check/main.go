@@ -1,7 +1,7 @@
 // Check runs everything that must hold before a change is good, one readable
 // line for each, and ends with the summary of go test.
 //
-//	go run ./scripts/check        from the root of the repository
+//	make test        which installs what it needs and runs it in the repository's root
 //
 // All steps are run, whatever the earlier ones found. A test that cannot run on
 // this machine is skipped; check counts those and shows why.

@@ -53,8 +53,8 @@ tests +ok +[\d.]+s
 3 steps in \d+s
 
 2 tests passed, 1 skipped
- +b_test.go:\d+: no camera
 --- SKIP: TestAway \([\d.]+s\)
+ +b_test.go:\d+: no camera
 
 ok  \ttiny/b\t[\d.]+s
 ok  \ttiny/c\t[\d.]+s
@@ -85,8 +85,8 @@ tests +FAILED .*
 .*failed: no such program, no tests, format, tests
 
 ok  \ttiny/b\t[\d.]+s
-.*a word of its own
 --- FAIL: TestToo \([\d.]+s\)
+.*a word of its own
 FAIL\ttiny/c\t[\d.]+s
 FAIL
 $`)

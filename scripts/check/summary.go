@@ -36,7 +36,7 @@ func (s *summary) write(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%d tests passed, %d skipped\n", passed, len(skipped))
 	for _, t := range skipped {
-		io.WriteString(w, t.Output)
+		io.WriteString(w, verdictFirst(t.Output))
 	}
 	if len(s.failed) > 0 {
 		fmt.Fprintf(w, "failed: %s\n", strings.Join(s.failed, ", "))
@@ -50,7 +50,7 @@ func (s *summary) write(w io.Writer) {
 		if p.Outcome == gotest.Fail {
 			for _, t := range s.tests {
 				if t.Package == p.Name && t.Outcome != gotest.Pass && t.Outcome != gotest.Skip {
-					io.WriteString(w, t.Output)
+					io.WriteString(w, verdictFirst(t.Output))
 				}
 			}
 			io.WriteString(w, p.Output)
@@ -60,4 +60,18 @@ func (s *summary) write(w io.Writer) {
 	if len(s.failed) > 0 {
 		fmt.Fprintln(w, "FAIL")
 	}
+}
+
+// verdictFirst moves the line with the verdict before what the test said, where
+// go test has it when it is not asked for every word.
+func verdictFirst(output string) string {
+	var verdict, said strings.Builder
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(strings.TrimLeft(line, " "), "--- ") {
+			verdict.WriteString(line)
+		} else {
+			said.WriteString(line)
+		}
+	}
+	return verdict.String() + said.String()
 }

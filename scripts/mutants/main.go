@@ -4,7 +4,8 @@
 //
 //	go run ./scripts/mutants        all of scripts/mutants/*.patch
 //
-// It works on a copy, never on the tree itself. A patch that no longer applies,
+// It works on copies, never on the tree itself, and on as many at once as there
+// are processors: most of these tests wait more than they work. A patch that no longer applies,
 // a tree that no longer compiles and a test that hangs or does not run prove
 // nothing, and fail the run as a mutant that survives does. A test that is
 // skipped where it runs cannot judge, so its mutants are skipped and counted.
@@ -12,13 +13,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"doorbelld/scripts/internal/gotest"
@@ -55,32 +60,83 @@ func run(ctx context.Context, root, folder string, limit time.Duration, w io.Wri
 	if len(files) == 0 {
 		return false, fmt.Errorf("there is no patch in %s", folder)
 	}
-	temp, err := os.MkdirTemp("", "mutants-")
-	if err != nil {
-		return false, err
-	}
-	defer os.RemoveAll(temp)
-	if err := copyTree(ctx, root, temp); err != nil {
-		return false, fmt.Errorf("copy the tree: %w", err)
-	}
-
-	j := judge{tree: temp, limit: limit, baseline: map[string]baseline{}}
-	counts := map[verdict]int{}
-	for _, file := range files {
-		began := time.Now()
-		v, why := j.try(ctx, file)
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
+	var (
+		mu      sync.Mutex // guards w and counts
+		counts  = map[verdict]int{}
+		queue   = make(chan []string)
+		judges  sync.WaitGroup
+		workers = min(runtime.NumCPU(), 4)
+		faults  = make([]error, workers) // of each its own
+	)
+	report := func(file string, v verdict, why string, took time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
 		counts[v]++
-		fmt.Fprintf(w, "%-8s %s  %s (%.1fs)\n", v, strings.TrimSuffix(filepath.Base(file), ".patch"), firstLine(why), time.Since(began).Seconds())
+		fmt.Fprintf(w, "%-8s %s  %s (%.1fs)\n", v, strings.TrimSuffix(filepath.Base(file), ".patch"), firstLine(why), took.Seconds())
 		if v != killed && v != skipped {
 			fmt.Fprint(w, indent(rest(why)))
 		}
 	}
+	for i := range workers {
+		judges.Go(func() { faults[i] = work(ctx, root, limit, queue, report) })
+	}
+	for _, group := range byTest(files) {
+		queue <- group
+	}
+	close(queue)
+	judges.Wait()
+	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
+		return false, err
+	}
 	fmt.Fprintf(w, "mutants: %d killed, %d survived, %d broken, %d skipped\n",
 		counts[killed], counts[survived], counts[broken], counts[skipped])
 	return counts[survived]+counts[broken] == 0, nil
+}
+
+// byTest groups patches that name the same test, so that one judge gets them and
+// runs the test without a patch once. A file that cannot be read stands alone.
+func byTest(files []string) [][]string {
+	var groups [][]string
+	at := map[string]int{}
+	for _, file := range files {
+		m, err := readMutant(file)
+		if i, known := at[m.key()]; known && err == nil {
+			groups[i] = append(groups[i], file)
+			continue
+		}
+		if err == nil {
+			at[m.key()] = len(groups)
+		}
+		groups = append(groups, []string{file})
+	}
+	return groups
+}
+
+// work tries the groups of the queue in a copy of the tree of its own. It takes
+// all of them off the queue, whatever happens.
+func work(ctx context.Context, root string, limit time.Duration, queue <-chan []string, report func(string, verdict, string, time.Duration)) error {
+	temp, err := os.MkdirTemp("", "mutants-")
+	if err == nil {
+		defer os.RemoveAll(temp)
+		err = copyTree(ctx, root, temp)
+	}
+	j := judge{tree: temp, limit: limit, baseline: map[string]baseline{}}
+	for group := range queue {
+		for _, file := range group {
+			if err != nil || ctx.Err() != nil {
+				continue
+			}
+			began := time.Now()
+			v, why := j.try(ctx, file)
+			if ctx.Err() == nil {
+				report(file, v, why, time.Since(began))
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("copy the tree: %w", err)
+	}
+	return nil
 }
 
 // A verdict is what became of one mutant.
@@ -136,8 +192,6 @@ func (j *judge) try(ctx context.Context, file string) (v verdict, why string) {
 	switch {
 	case why != "":
 		return broken, why
-	case t.TimedOut():
-		return broken, m.test + " hung\n" + t.Output
 	case t.Outcome == gotest.Fail:
 		return killed, "by " + m.test + ": " + m.why
 	case t.Outcome == gotest.Pass:
@@ -150,8 +204,7 @@ func (j *judge) try(ctx context.Context, file string) (v verdict, why string) {
 // unpatched runs the mutant's test in the tree as it is, once for all mutants
 // that share it.
 func (j *judge) unpatched(ctx context.Context, m mutant) baseline {
-	key := m.tags + " " + m.pkg + " " + m.test
-	if b, known := j.baseline[key]; known {
+	if b, known := j.baseline[m.key()]; known {
 		return b
 	}
 	b := baseline{verdict: killed}
@@ -163,7 +216,7 @@ func (j *judge) unpatched(ctx context.Context, m mutant) baseline {
 	case t.Outcome != gotest.Pass:
 		b = baseline{broken, m.test + " fails without the patch\n" + t.Output}
 	}
-	j.baseline[key] = b
+	j.baseline[m.key()] = b
 	return b
 }
 
@@ -178,6 +231,9 @@ func (j *judge) test(ctx context.Context, m mutant) (t gotest.Test, why string) 
 		return gotest.Test{}, fmt.Sprintf("%s names %d packages, not one", m.pkg, len(r.Packages))
 	}
 	p := r.Packages[0]
+	if i := slices.IndexFunc(r.Tests, gotest.Test.TimedOut); i >= 0 {
+		return gotest.Test{}, r.Tests[i].Name + " hung\n" + r.Tests[i].Output
+	}
 	if t, ran := r.Test(p.Name, m.test); ran {
 		return t, ""
 	}
@@ -243,10 +299,19 @@ func rest(s string) string {
 	return after
 }
 
+// indent sets s off, and stops where a reader would: a test that hung prints
+// thousands of lines.
 func indent(s string) string {
+	const most = 40
 	var b strings.Builder
+	n := 0
 	for line := range strings.Lines(s) {
-		b.WriteString("    " + line)
+		if n++; n <= most {
+			b.WriteString("    " + strings.TrimSuffix(line, "\n") + "\n")
+		}
+	}
+	if n > most {
+		fmt.Fprintf(&b, "    … and %d lines more\n", n-most)
 	}
 	return b.String()
 }

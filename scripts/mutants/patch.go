@@ -28,6 +28,9 @@ type mutant struct {
 	why  string
 }
 
+// key is the same for mutants that the same test judges.
+func (m mutant) key() string { return m.tags + " " + m.pkg + " " + m.test }
+
 // readMutant reads the header of a patch. Any key it does not know is an error,
 // and so is one that is missing or said twice.
 func readMutant(file string) (mutant, error) {

@@ -23,7 +23,7 @@ rm -f "$out/status"
 
 # mitigations=off: emulated code is slow enough. cpu max: Debian's libraries
 # may use what the host has.
-timeout "${TIMEOUT:-300}" qemu-system-x86_64 \
+timeout --foreground "${TIMEOUT:-300}" qemu-system-x86_64 \
 	-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
 	-nodefaults -no-user-config -display none -serial stdio -no-reboot \
 	-kernel "$kernel/vmlinux" -initrd "$out/initrd.gz" \

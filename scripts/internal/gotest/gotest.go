@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // An Outcome is how a test or a package ended. The zero value means that it
@@ -80,13 +82,22 @@ func (r Report) Failed() bool {
 }
 
 // Run runs "go test -json ARGS" in dir. Tests that fail are no error of Run: it
-// gives one only if go test did not get as far as a verdict.
+// gives one only if go test did not get as far as a verdict. What a test has
+// started and left behind, because it hung or ctx ended, is ended with it.
 func Run(ctx context.Context, dir string, args ...string) (Report, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Dir = dir
+	// A group of their own for go test and all below it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endGroup := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = endGroup
+	cmd.WaitDelay = 5 * time.Second // for one that left the group and keeps our pipe open
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	runErr := cmd.Run()
+	if cmd.Process != nil {
+		endGroup() // mostly there is nobody left, which is as good
+	}
 	r, err := Read(&out)
 	if err != nil {
 		return Report{}, fmt.Errorf("read the output of go test: %w", err)

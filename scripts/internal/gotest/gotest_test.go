@@ -37,13 +37,7 @@ func TestLeaves(t *testing.T) { os.Exit(3) }
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range module {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, dir, name, text)
 	}
 	r, err := Run(t.Context(), dir, "-timeout", "2s", "./...")
 	if err != nil {
@@ -104,8 +98,46 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A test that hangs takes with it what it has started.
+func TestRunLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	pidFile := filepath.Join(dir, "pid")
+	write(t, dir, "go.mod", "module tiny\n\ngo 1.26\n")
+	write(t, dir, "hung_test.go", `package hung
+import ("os"; "os/exec"; "strconv"; "testing")
+func TestHangs(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	cmd.Start()
+	os.WriteFile("`+pidFile+`", []byte(strconv.Itoa(cmd.Process.Pid)), 0o644)
+	<-make(chan int)
+}
+`)
+	if _, err := Run(t.Context(), dir, "-timeout", "2s", "."); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A process that has ended may wait for init to notice: then it has no command line.
+	if line, err := os.ReadFile("/proc/" + string(text) + "/cmdline"); err == nil && len(line) > 0 {
+		t.Errorf("process %s still runs: %q", text, line)
+	}
+}
+
 func TestRunWithoutVerdict(t *testing.T) {
 	if _, err := Run(t.Context(), t.TempDir(), "-no-such-flag"); err == nil {
 		t.Error("go test did not start, and no error")
+	}
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
