@@ -6,10 +6,10 @@
 // missing when Run begins and may go away and come back: it is then opened again,
 // with back-off, and each change is told once.
 //
-// One goroutine owns each line, that of Run or RunLED, and nothing else is started. The kernel's
-// interface is used as it is (go-gpiocdev's uapi), because the library's own
-// watcher spins on a chip that is gone: see docs/decisions/0009-raw-gpio.md. It
-// needs Linux 5.10 or later.
+// One goroutine owns each line, that of Run or RunLED, and no other is started. The
+// kernel's interface is used as it is (go-gpiocdev's uapi; Linux 5.10 or later),
+// because the library's own watcher does not notice that a chip is gone, or spins:
+// see docs/decisions/0009-raw-gpio.md.
 //
 // What a press means, and how many of them are listened to, is not decided here.
 package button
@@ -23,8 +23,8 @@ import (
 // HoldTime is how long the button must stay pressed to count as held.
 const HoldTime = 5 * time.Second
 
-// heartbeat is how often a quiet line is asked whether its chip is still there:
-// kernels before 6.6 do not wake who waits for a chip that goes away.
+// heartbeat is how often a quiet line is asked whether its chip is still there: not
+// every kernel (6.1, for one) wakes who waits when it goes away.
 const heartbeat = time.Second
 
 // Pull is what holds the line at its level while nobody presses. The zero Pull is

@@ -161,6 +161,7 @@ func TestP3_RevocationAtTheGate(t *testing.T) {
 		"revoke":           func(b *bench) error { return b.Revoke(ctx, 1) },
 		"pause":            func(b *bench) error { return b.Pause(ctx, 0) },
 		"pause by message": func(b *bench) error { return b.PauseByMessage(ctx, 5) },
+		"a held button":    func(b *bench) error { b.Held(ctx); return nil },
 		"remove":           func(b *bench) error { return b.RemoveRecipient(ctx, "home") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,7 @@ type step struct {
 
 // tags turns on what is built and tested for its own sake: vivid and vm need a
 // kernel of their own, matprofile counts OpenCV's memory.
-const tags = "vivid,vm,matprofile"
+const tags = "vivid,gpiosim,vm,matprofile"
 
 // steps go from the quick to the slow; what takes longest to fail comes last.
 var steps = []step{
