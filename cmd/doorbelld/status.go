@@ -153,7 +153,7 @@ func eyeLine(e gate.EyeStatus) string {
 
 func buttonLine(b *gate.ButtonStatus) string {
 	if b == nil {
-		return "none: `doorbelld ring` rings"
+		return "none"
 	}
 	return either(b.Ready, "ready", "lost", b.Text)
 }

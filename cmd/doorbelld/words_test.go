@@ -65,6 +65,7 @@ func TestWriteStatus(t *testing.T) {
 device   door
 camera   live, mjpeg 768x576, 100 frames, 2 dropped
 eye      running, shut in: all of it
+button   none
 broker   connected
 clock    trusted: you vouched for it
 ledger   sound
@@ -79,15 +80,17 @@ to home  released 5 motion; delivered 4; withdrawn 1 revoked
 			gate.Status{
 				Device: "door",
 				Eye:    gate.EyeStatus{Camera: link.Lost, Text: "there is no clip", Restarts: 7},
+				Button: &gate.ButtonStatus{Text: "there is no GPIO chip"},
 				Broker: gate.BrokerStatus{Text: "refused"},
 				Clock:  gate.ClockStatus{Why: "nobody vouched for it"},
 				Ledger: "the disk is full",
 				Paused: gate.PauseStatus{Paused: true, Until: until},
-				Counts: gate.Counts{Expired: 9},
+				Counts: gate.Counts{Expired: 9, Ignored: 12},
 			}, `
 device    door
 camera    lost: there is no clip
 eye       not running, restarted 7 times
+button    lost: there is no GPIO chip
 broker    not connected: refused
 clock     not trusted: nobody vouched for it
 ledger    broken: the disk is full
@@ -95,6 +98,7 @@ paused    until 31 December 2026 23:59
 wanted    nothing: nobody is granted anything that can be told now
 seen      nothing
 too late  9 waited too long for the broker, and were not sent
+ignored   12 rings, which came too fast
 `,
 		},
 	} {

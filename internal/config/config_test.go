@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 		Camera:     Camera{V4L2: &V4L2{Device: "/dev/video0"}},
 		Everything: true,
 		Motion:     Motion{Smallest: 0.08},
-		Broker:     Broker{Embedded: true, Listen: netip.MustParseAddrPort("127.0.0.1:18883")},
+		Broker:     Broker{Embedded: true, Listen: netip.MustParseAddrPort("127.0.0.1:1883")},
 		State:      "/var/lib/doorbelld",
 		Runtime:    "/run/doorbelld",
 		Log:        Log{slog.LevelInfo},
