@@ -112,7 +112,7 @@ func TestSeveralNodesAndFolders(t *testing.T) {
 			ok       bool
 		}{{"open", first, true}, {"open", second, true}, {"read", note, true}, {"open", note, false}} {
 			res := mustStart(t, launchAs(t, who, task{Devices: []string{first, second}, Folders: []string{folder}, Args: asksProbe(t, job{Do: tt.do, Path: tt.path})}))
-			needNamespaces(t, res.Protection)
+			needNamespaces(t, who, 0, res.Protection)
 			var try try
 			if err := json.Unmarshal(res.Output, &try); err != nil || (try.Error == "") != tt.ok {
 				t.Errorf("%s, %s %s: %q, %v", who.name, tt.do, tt.path, res.Output, err)
