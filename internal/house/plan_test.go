@@ -71,6 +71,7 @@ var rooms = []room{
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/vm", bench, nil},
+	{"scripts/vm/guest", bench, nil},
 	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate"}},
 }
 
