@@ -28,7 +28,7 @@ func aSighting() Sighting {
 }
 
 func aHealth() Health {
-	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3}
+	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3, Skipped: 1 << 33}
 }
 
 func aSetup() Setup {
