@@ -23,6 +23,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "doorbelld-eye: there is no link on descriptor 3: this program is started by `doorbelld run`")
 		os.Exit(2)
 	}
+	if len(os.Args) > 1 && os.Args[1] == eye.ListCommand {
+		if err := eye.List(conn, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	err := eye.Run(ctx, conn)
 	if err == nil || ctx.Err() != nil {
 		return

@@ -133,6 +133,9 @@ func cameraLine(e gate.EyeStatus) string {
 	}
 	if e.Frames > 0 || e.Dropped > 0 {
 		text += fmt.Sprintf(", %d frames, %d dropped", e.Frames, e.Dropped)
+		if e.Skipped > 0 {
+			text += fmt.Sprintf(", %d more than are looked at", e.Skipped)
+		}
 	}
 	if e.Text != "" {
 		text += ": " + e.Text

@@ -55,7 +55,7 @@ func Run(ctx context.Context, conn io.ReadWriter) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e := &eye{setup: setup, watcher: watcher, luma: opencv.NewDecoder(), report: report{to: conn, health: link.Health{Camera: link.Opening}}}
+	e := &eye{setup: setup, watcher: watcher, luma: opencv.NewDecoder(), beat: newBeat(setup.FPS), report: report{to: conn, health: link.Health{Camera: link.Opening}}}
 	go e.listen(conn, cancel) // ends with the link, which Run's caller closes
 
 	var ticker sync.WaitGroup
@@ -94,6 +94,7 @@ type eye struct {
 	dropped uint64         // by the sources before it
 	damaged uint64         // frames that could not be decoded
 	looking bool           // the watcher has seen frames since it was last finished
+	beat    beat           // which frames are looked at
 
 	want atomic.Pointer[link.Want]
 }
@@ -218,6 +219,10 @@ func (e *eye) frame(f capture.Frame) error {
 	e.report.frame(e.dropped + e.source.Dropped() + e.damaged)
 	if !e.wants(event.Motion) {
 		return e.finish()
+	}
+	if !e.beat.due(f.PTS) {
+		e.report.skip()
+		return nil
 	}
 	l, err := e.luma.Luma(f)
 	if err != nil {

@@ -182,7 +182,7 @@ func newEye(tb testing.TB, out *bytes.Buffer, s link.Setup) *bench {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e := &bench{eye: &eye{setup: s, watcher: watcher, luma: opencv.NewDecoder(), source: noCamera{}, report: report{to: out}}}
+	e := &bench{eye: &eye{setup: s, watcher: watcher, luma: opencv.NewDecoder(), beat: newBeat(s.FPS), source: noCamera{}, report: report{to: out}}}
 	e.want.Store(&link.Want{Categories: []event.Category{event.Motion}, Level: event.Details})
 	return e
 }

@@ -28,6 +28,13 @@ func (r *report) sighting(s link.Sighting) error {
 	return nil
 }
 
+// skip counts a frame that is not looked at.
+func (r *report) skip() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Skipped++
+}
+
 // frame counts a frame; it is told with the next health.
 func (r *report) frame(dropped uint64) {
 	r.mu.Lock()

@@ -47,9 +47,9 @@ func CameraText(s link.Setup, f link.Fault) string {
 		return fmt.Sprintf("%s is open, but gives no frame: it is opened again; if that does not help, unplug it and plug it in", s.Path)
 	default:
 		if module {
-			return "rpicam-vid failed: it is started again; the log has the eye's own words"
+			return "rpicam-vid failed: it is started again"
 		}
-		return fmt.Sprintf("%s failed: it is opened again; the log has the eye's own words", s.Path)
+		return fmt.Sprintf("%s failed: it is opened again", s.Path)
 	}
 }
 

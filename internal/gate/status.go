@@ -36,7 +36,8 @@ type EyeStatus struct {
 	Width      int         `json:"width,omitempty"`
 	Height     int         `json:"height,omitempty"`
 	Frames     uint64      `json:"frames"`
-	Dropped    uint64      `json:"dropped"`
+	Dropped    uint64      `json:"dropped"` // damaged, or overtaken by a newer one
+	Skipped    uint64      `json:"skipped"` // more than are looked at
 }
 
 // ButtonStatus is how the button's line is.
@@ -218,7 +219,7 @@ func (t *tally) camera(h link.Health) (news bool) {
 	defer t.mu.Unlock()
 	t.eye.Camera, t.eye.Fault = h.Camera, h.Fault
 	t.eye.Encoding, t.eye.Width, t.eye.Height = h.Encoding.String(), int(h.Width), int(h.Height)
-	t.eye.Frames, t.eye.Dropped = h.Frames, h.Dropped
+	t.eye.Frames, t.eye.Dropped, t.eye.Skipped = h.Frames, h.Dropped, h.Skipped
 	if h.Fault == link.NoFault {
 		t.eye.Text = ""
 	}

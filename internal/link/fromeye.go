@@ -123,6 +123,7 @@ type Health struct {
 	Width, Height uint16 // pixels; 0 before the first frame
 	Frames        uint64 // since the eye began
 	Dropped       uint64 // frames that nobody looked at because a newer one was there, or that came damaged
+	Skipped       uint64 // frames that were not looked at because they come faster than anything is looked at
 }
 
 func (Sighting) fromEye() {}
@@ -130,7 +131,7 @@ func (Health) fromEye()   {}
 
 const (
 	sightingSize = 4 + 4 + 2 + 4*2 + 8
-	healthSize   = 3 + 2*2 + 2*8
+	healthSize   = 3 + 2*2 + 3*8
 )
 
 // WriteSighting sends s to the gate.
@@ -153,6 +154,7 @@ func WriteHealth(w io.Writer, h Health) error {
 	b = binary.BigEndian.AppendUint16(b, h.Height)
 	b = binary.BigEndian.AppendUint64(b, h.Frames)
 	b = binary.BigEndian.AppendUint64(b, h.Dropped)
+	b = binary.BigEndian.AppendUint64(b, h.Skipped)
 	return writeMessage(w, kindHealth, b)
 }
 
@@ -213,7 +215,7 @@ func decodeHealth(b []byte) (FromEye, error) {
 	h := Health{
 		Camera: Camera(b[0]), Fault: Fault(b[1]), Encoding: Encoding(b[2]),
 		Width: binary.BigEndian.Uint16(b[3:]), Height: binary.BigEndian.Uint16(b[5:]),
-		Frames: binary.BigEndian.Uint64(b[7:]), Dropped: binary.BigEndian.Uint64(b[15:]),
+		Frames: binary.BigEndian.Uint64(b[7:]), Dropped: binary.BigEndian.Uint64(b[15:]), Skipped: binary.BigEndian.Uint64(b[23:]),
 	}
 	switch {
 	case !enum.Known(cameraNames, h.Camera):

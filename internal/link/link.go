@@ -1,6 +1,9 @@
 // Package link is the wire between the two programs: the eye, which sees, and
 // the gate, which talks.
 //
+// Beside it stands the Inventory, the one word of an eye that was started to list
+// the machine's cameras for a person at a terminal.
+//
 // It is a closed schema. Each message has a header of 8 bytes (magic "db",
 // version, type, length as big-endian uint32) and a body whose length is fixed or
 // bounded by its type. The eye can say two things, a Sighting and its Health; both
@@ -36,10 +39,11 @@ const ExitSpent = 3
 type kind uint8
 
 const (
-	kindSetup    kind = iota + 1 // gate to eye
-	kindWant                     // gate to eye
-	kindSighting                 // eye to gate
-	kindHealth                   // eye to gate
+	kindSetup     kind = iota + 1 // gate to eye
+	kindWant                      // gate to eye
+	kindSighting                  // eye to gate
+	kindHealth                    // eye to gate
+	kindInventory                 // eye to the command that lists devices
 )
 
 // ErrMalformed is wrapped by every error about what the other side said, as

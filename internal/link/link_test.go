@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func aSighting() Sighting {
 }
 
 func aHealth() Health {
-	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3}
+	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3, Skipped: 1 << 33}
 }
 
 func aSetup() Setup {
@@ -273,6 +274,73 @@ func FuzzFromGate(f *testing.F) {
 			if err != nil || !bytes.Equal(again.Bytes(), in[before:len(in)-r.Len()]) {
 				t.Fatalf("%+v was read from %x, and is written as %x, %v", m, in[before:len(in)-r.Len()], again.Bytes(), err)
 			}
+		}
+	})
+}
+
+func anInventory() Inventory {
+	return Inventory{Nodes: []Node{
+		{Path: "/dev/video0", Name: "A Camera: A <C>", Bus: "usb-1", Others: []string{"H264"},
+			Modes:  []Mode{{Encoding: MJPEG, Width: 1280, Height: 720, Rates: []float64{30, 7.5}}, {Encoding: YUYV, Width: 2, Height: 2, MaxWidth: 640, MaxHeight: 480}},
+			Choice: &Mode{Encoding: MJPEG, Width: 1280, Height: 720, Rates: []float64{7.5}}},
+		{Path: "/dev/video1", Fault: NotCamera},
+	}}
+}
+
+func TestInventory(t *testing.T) {
+	b := written(t, func(w io.Writer) error { return WriteInventory(w, anInventory()) })
+	got, err := ReadInventory(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(anInventory(), got); diff != "" {
+		t.Error(diff)
+	}
+	// It is no word of a daemon's eye, nor of a gate, and theirs are none of it.
+	if m, err := ReadFromEye(bytes.NewReader(b)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a daemon's eye could say %+v, %v", m, err)
+	}
+	if m, err := ReadFromGate(bytes.NewReader(b)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a gate could say %+v, %v", m, err)
+	}
+	for name, m := range messages(t) {
+		if v, err := ReadInventory(bytes.NewReader(m.bytes)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s is taken for %+v, %v", name, v, err)
+		}
+	}
+	// What a device calls itself cannot move a cursor.
+	rude := anInventory()
+	rude.Nodes[0].Name = "\x1b[2JCam\nera\u202e" + strings.Repeat("a", 1000)
+	got, err = ReadInventory(bytes.NewReader(written(t, func(w io.Writer) error { return WriteInventory(w, rude) })))
+	if name := got.Nodes[0].Name; err != nil || !strings.HasPrefix(name, "[2JCameraaa") || len(name) != maxWords {
+		t.Errorf("%q, %v", name, err)
+	}
+}
+
+// An eye that says what it likes: what is read is plain, bounded and canonical.
+func FuzzInventory(f *testing.F) {
+	var b bytes.Buffer
+	if err := WriteInventory(&b, anInventory()); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes()[headerSize:])
+	f.Add([]byte(`{"nodes":[{"path":"\u001b[2J","name":"","bus":"","fault":"absent"}]}`))
+	f.Add([]byte(`{"nodes":null}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var b bytes.Buffer
+		if err := writeMessage(&b, kindInventory, body); err != nil {
+			t.Fatal(err)
+		}
+		v, err := ReadInventory(&b)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		again := new(bytes.Buffer)
+		if err := WriteInventory(again, v); err != nil || !bytes.Equal(again.Bytes()[headerSize:], body) {
+			t.Fatalf("not canonical: %q, %v", body, err)
 		}
 	})
 }

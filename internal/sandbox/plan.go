@@ -63,6 +63,13 @@ func newPlan(o Options, asRoot bool) (plan, error) {
 	return p, nil
 }
 
+// CanGive says why an eye could not be given the device at path, or nil: errors are
+// those of [Start].
+func CanGive(path string) error {
+	_, _, err := newDevice(path, mayBecomeNobody())
+	return err
+}
+
 // newDevice follows name to its node and gives the groups that open it.
 func newDevice(name string, asRoot bool) (d device, groups []int, err error) {
 	if d.Path, err = filepath.Abs(name); err != nil {

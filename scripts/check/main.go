@@ -50,7 +50,7 @@ var steps = []step{
 	{name: "build doorbelld for arm64", env: "CGO_ENABLED=0 GOARCH=arm64", cmd: words("go build -o /dev/null ./cmd/doorbelld")},
 	{name: "build doorbelld-eye", cmd: words("go build -o build/doorbelld-eye ./cmd/doorbelld-eye")},
 	{name: "memory of OpenCV", cmd: words("go test -count=1 -tags matprofile ./internal/detect/opencv/...")},
-	{name: "camera, in a virtual machine", cmd: words("go test -count=1 -tags vm -timeout 15m ./scripts/vm")},
+	{name: "camera, in a virtual machine", cmd: words("go test -count=1 -tags vm -timeout 40m ./scripts/vm")},
 	{name: "mutants", cmd: words("go run ./scripts/mutants")},
 	{name: "tests", cmd: words("go test -count=1 -race -timeout 15m ./...")},
 }

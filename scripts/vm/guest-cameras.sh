@@ -124,6 +124,7 @@ as_udev /dev/video10
 ffmpeg -nostdin -loglevel error -re -stream_loop -1 -i /vm/scene.avi -c copy -f v4l2 /dev/video10 >/vm/ffmpeg.log 2>&1 &
 mjpeg() { v4l2-ctl -d /dev/video10 --list-formats | grep -q MJPG; }
 eventually "MJPEG on the loopback device" mjpeg
+DOORBELLD_LOOPBACK=/dev/video10 $as_user /vm/v4l2.test -test.v -test.run Loopback
 watch /dev/video10
 eventually "motion, from the loopback device" heard to/home/motion
 unwatch /vm/loopback

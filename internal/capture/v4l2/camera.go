@@ -67,10 +67,9 @@ func begin(dev device, o Options) (*camera, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, h, ok := chooseSize(dev.GetSupportedFrameSizes(fourCC[format]),
-		uint32(cmp.Or(o.Width, usualWidth)), uint32(cmp.Or(o.Height, usualHeight)))
+	w, h, ok := wanted(dev.GetSupportedFrameSizes(fourCC[format]), o)
 	if !ok {
-		return nil, fmt.Errorf("%w: none of its sizes is in [1,%d]", capture.ErrFormat, capture.MaxSide)
+		return nil, errNoSize
 	}
 	// Only the answer's format is the driver's; its size is the one asked for.
 	got, _, _, err := dev.SetImageFormat(fourCC[format], w, h)

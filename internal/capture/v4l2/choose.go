@@ -1,6 +1,7 @@
 package v4l2
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,6 +57,13 @@ func chooseFormat(offered map[webcam.PixelFormat]string, want capture.Format) (c
 		return 0, fmt.Errorf("%w: asked for %v, it offers %s", capture.ErrFormat, want, strings.Join(names, ", "))
 	}
 	return 0, fmt.Errorf("%w: it offers %s; a camera on a ribbon cable cannot be used through V4L2", capture.ErrFormat, strings.Join(names, ", "))
+}
+
+var errNoSize = fmt.Errorf("%w: none of its sizes is in [1,%d]", capture.ErrFormat, capture.MaxSide)
+
+// wanted picks the size that o asks for, or the usual one.
+func wanted(listed []webcam.FrameSize, o Options) (w, h uint32, ok bool) {
+	return chooseSize(listed, uint32(cmp.Or(o.Width, usualWidth)), uint32(cmp.Or(o.Height, usualHeight)))
 }
 
 // chooseSize picks from the sizes that a camera lists the one nearest to w by h

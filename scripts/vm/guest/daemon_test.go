@@ -86,7 +86,7 @@ func start(t *testing.T, camera string) *daemon {
 	d.cmd = exec.Command("/vm/doorbelld", "--config", configPath, "run")
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.Env = append(os.Environ(), "HOME="+home)
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{videoGroup(t)}}}
+	d.cmd.SysProcAttr = ordinary(t)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +103,12 @@ func start(t *testing.T, camera string) *daemon {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// ordinary makes a program run as a user who may open cameras.
+func ordinary(t *testing.T) *syscall.SysProcAttr {
+	t.Helper()
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{videoGroup(t)}}}
 }
 
 const configPath = home + "/door.yaml"
@@ -392,19 +398,37 @@ func control(t *testing.T, device, set string) {
 	}
 }
 
-// holder is another program that has the camera.
+// holder is another program at a camera.
 type holder struct {
 	cmd  *exec.Cmd
 	said *text
 	done chan struct{}
-	stop chan struct{}
+}
+
+// feed writes MJPEG to the loopback device until it is let go, and waits until the
+// device offers it.
+func feed(t *testing.T) *holder {
+	t.Helper()
+	h := launch(t, "exec ffmpeg -nostdin -loglevel error -re -stream_loop -1 -i /vm/scene.avi -c copy -f v4l2 "+loopback)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if out, err := exec.Command("v4l2-ctl", "-d", loopback, "--list-formats").Output(); err == nil && bytes.Contains(out, []byte("MJPG")) {
+			return h
+		}
+	}
+	t.Fatalf("the loopback device does not offer MJPEG: %s", h.said)
+	return nil
 }
 
 // hold tries to take the camera until it has it, as a second program would.
 func hold(t *testing.T, device string) *holder {
 	t.Helper()
-	h := &holder{said: &text{}, done: make(chan struct{}), stop: make(chan struct{})}
-	h.cmd = exec.Command("sh", "-c", "while ! v4l2-ctl -d "+device+" --stream-mmap=3 --stream-poll --verbose; do :; done")
+	return launch(t, "while ! v4l2-ctl -d "+device+" --stream-mmap=3 --stream-poll --verbose; do :; done")
+}
+
+func launch(t *testing.T, script string) *holder {
+	t.Helper()
+	h := &holder{said: &text{}, done: make(chan struct{})}
+	h.cmd = exec.Command("sh", "-c", script)
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	h.cmd.Stdout, h.cmd.Stderr = h.said, h.said
 	if err := h.cmd.Start(); err != nil {
@@ -431,6 +455,11 @@ func (h *holder) await(t *testing.T) {
 
 func (h *holder) letGo(t *testing.T) {
 	t.Helper()
+	select {
+	case <-h.done: // its number may be another's by now
+		return
+	default:
+	}
 	_ = syscall.Kill(-h.cmd.Process.Pid, syscall.SIGKILL)
 	<-h.done
 }

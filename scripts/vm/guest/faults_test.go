@@ -3,10 +3,16 @@
 package guest
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"doorbelld/internal/link"
 )
@@ -16,6 +22,7 @@ const (
 	camera   = "/dev/video0"
 	metadata = "/dev/video1"
 	vividID  = "vivid.0"
+	loopback = "/dev/video10"
 )
 
 // A fault is one way for a camera to fail, and to be well again.
@@ -86,6 +93,21 @@ func TestCameraFaults(t *testing.T) {
 	}
 	d.stop(t)
 
+	// A loopback device whose writer dies: it keeps still, and offers nothing.
+	writer := feed(t)
+	d = start(t, "device: "+loopback)
+	d.flow(t)
+	t.Run("the writer of a loopback device dies", func(t *testing.T) {
+		d.suffer(t, fault{
+			name:  "the writer of a loopback device dies",
+			cause: func(t *testing.T) { writer.letGo(t) },
+			mend:  func(t *testing.T) { writer = feed(t) },
+			fault: link.NotCamera,
+		}, report)
+	})
+	d.stop(t)
+	writer.letGo(t)
+
 	// What is wrong from the start takes a start.
 	for _, tt := range []struct {
 		name, config string
@@ -97,6 +119,7 @@ func TestCameraFaults(t *testing.T) {
 		{"the metadata node", "device: " + metadata, link.NotCamera, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			asUdev(t, metadata) // it was unplugged with the camera
 			d := start(t, tt.config)
 			defer d.stop(t)
 			if tt.fault == link.NoFault {
@@ -188,4 +211,68 @@ func (d *daemon) suffer(t *testing.T, f fault, report *table) {
 
 func since(t *testing.T, began time.Duration) string {
 	return fmt.Sprintf("%.1f s", (now(t) - began).Seconds())
+}
+
+// TestDevices asks for the cameras as an operator would.
+func TestDevices(t *testing.T) {
+	needGuest(t)
+	asUdev(t, camera)
+	asUdev(t, metadata)
+	const byID = "/dev/v4l/by-id/usb-Vivid-video-index0"
+	if err := os.MkdirAll(filepath.Dir(byID), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../../video0", byID); err != nil {
+		t.Fatal(err)
+	}
+	writer := feed(t)
+	defer writer.letGo(t)
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(configPath, []byte("device: door\ncamera: {source: v4l2, device: "+byID+"}\nzones: everything\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) []byte {
+		t.Helper()
+		cmd := exec.Command("/vm/doorbelld", append([]string{"--config", configPath, "devices"}, args...)...)
+		cmd.SysProcAttr = ordinary(t)
+		var words text
+		cmd.Stderr = &words
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, &words)
+		}
+		return out
+	}
+	t.Logf("\n%s", run())
+	var all []struct {
+		Device, Node string
+		Configured   bool
+		Name         string
+		Fault        link.Fault
+		Choice       *struct {
+			Format        link.Encoding
+			Width, Height int
+			FPS           []float64
+		}
+	}
+	if err := json.Unmarshal(run("--json"), &all); err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, d := range all {
+		said[d.Node] = fmt.Sprintf("%s %t %q", d.Device, d.Configured, d.Fault)
+		if c := d.Choice; c != nil {
+			said[d.Node] += fmt.Sprintf(" %s %dx%d %v", c.Format, c.Width, c.Height, c.FPS)
+		}
+	}
+	want := map[string]string{
+		camera:   byID + ` true "none" yuyv 1280x720 [10]`,
+		metadata: metadata + ` false "not a camera"`,
+		loopback: loopback + ` false "none" mjpeg 320x180 [5]`,
+	}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
+	}
 }
