@@ -38,7 +38,7 @@ type step struct {
 
 // tags turns on what is built and tested for its own sake: vivid and vm need a
 // kernel of their own, matprofile counts OpenCV's memory.
-const tags = "vivid,gpiosim,vm,matprofile"
+const tags = "vivid,gpiosim,vm,faults,matprofile"
 
 // steps go from the quick to the slow; what takes longest to fail comes last.
 var steps = []step{
@@ -50,7 +50,7 @@ var steps = []step{
 	{name: "build doorbelld for arm64", env: "CGO_ENABLED=0 GOARCH=arm64", cmd: words("go build -o /dev/null ./cmd/doorbelld")},
 	{name: "build doorbelld-eye", cmd: words("go build -o build/doorbelld-eye ./cmd/doorbelld-eye")},
 	{name: "memory of OpenCV", cmd: words("go test -count=1 -tags matprofile ./internal/detect/opencv/...")},
-	{name: "camera, in a virtual machine", cmd: words("go test -count=1 -tags vm -timeout 40m ./scripts/vm")},
+	{name: "camera, in a virtual machine", cmd: words("go test -count=1 -tags vm -timeout 20m ./scripts/vm")},
 	{name: "mutants", cmd: words("go run ./scripts/mutants")},
 	{name: "tests", cmd: words("go test -count=1 -race -timeout 15m ./...")},
 }
