@@ -55,7 +55,9 @@ func TestTheMainJob(t *testing.T) {
 	s := h.await("the end of the clip, all told", func(s gate.Status) bool {
 		return over(s) && s.Counts.Delivered["home"] == s.Counts.Released["home"]["motion"]
 	})
+	asked := time.Now()
 	h.stop()
+	t.Logf("stopped in %v", time.Since(asked))
 	if _, err := sub.Await(within(t), func(m mosquitto.Message) bool { return string(m.Payload) == "offline" }); err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +166,15 @@ func TestP2_NoReceiptNoRelease(t *testing.T) {
 	h.await("a delivery", func(s gate.Status) bool { return s.Counts.Delivered["home"] > 0 })
 	h.noMoreDisk()
 	h.await("the fault", func(s gate.Status) bool { return s.Ledger != "" && s.Counts.Withheld["home"]["ledger fault"] > 0 })
-	before := len(sub.All())
-	seen := total(h.await("the fault", func(s gate.Status) bool { return true }).Counts.Seen)
-	h.await("nothing wanted any more, or more seen", func(s gate.Status) bool { return len(s.Want.Categories) == 0 || total(s.Counts.Seen) > seen+5 })
-	if after := len(sub.All()); after != before {
+	before := count(sub, motionTopic)
+	frames := h.await("the fault", func(gate.Status) bool { return true }).Eye.Frames
+	h.await("more frames", func(s gate.Status) bool { return s.Eye.Frames > frames+200 })
+	offline := len(sub.All())
+	h.stop()
+	await(t, sub, func(all []mosquitto.Message) bool {
+		return len(all) > offline && string(all[len(all)-1].Payload) == "offline"
+	})
+	if after := count(sub, motionTopic); after != before {
 		t.Errorf("%d messages came after the ledger failed", after-before)
 	}
 }
@@ -263,13 +270,27 @@ func TestP9_MQTTOnlyNarrows(t *testing.T) {
 	for _, payload := range []string{"", "0", "-5", "1441", "99999", "+5", "5 ", " 5", "5.0", "0x5", "1e2", "resume", "off", `{"minutes":5}`, strings.Repeat("9", 4000), "५"} {
 		say("doorbelld/front/pause", payload, false)
 	}
+	// Had any of these been taken for a pause, this one would not be the longest.
+	say("doorbelld/front/pause", "1", false)
+	if until := h.await("a pause", func(s gate.Status) bool { return s.Paused.Paused }).Paused.Until; time.Until(until) > time.Minute {
+		t.Errorf("paused until %v, asked for a minute", until)
+	}
+	// During a pause nothing that is said ends it or gives anything.
 	for _, verb := range []string{"resume", "grant", "grant/add", "record", "scan", "release", "snapshot", "config", "clock", "set", "to/home/motion", "to/home/motion/set", "to/ann/motion", "status"} {
 		for _, payload := range []string{"1", "ON", `{"recipient":"ann","category":"motion","level":"clip"}`} {
 			say("doorbelld/front/"+verb, payload, false)
 		}
 	}
+	say("doorbelld/front/pause", "5", false)
+	h.await("the longer pause, and no gap before it", func(s gate.Status) bool {
+		if !s.Paused.Paused {
+			t.Error("a message ended the pause")
+			return true
+		}
+		return time.Until(s.Paused.Until) > 4*time.Minute
+	})
 	say("doorbelld/front/pause", "7", true) // retained: a wish of the past, once it is read again
-	h.await("the pause, which was asked for", func(s gate.Status) bool { return s.Paused.Paused })
+	h.await("the pause, which was asked for", func(s gate.Status) bool { return time.Until(s.Paused.Until) > 6*time.Minute })
 	h.do("resume")
 	h.stop()
 	h.start()
@@ -291,8 +312,14 @@ func TestP9_MQTTOnlyNarrows(t *testing.T) {
 	say("doorbelld/front/pause", "0", false)
 	say("doorbelld/front/pause", "1", false)
 	h.await("still the long one", func(s gate.Status) bool { return s.Paused.Paused && s.Paused.Until.Equal(long) })
+	still := h.await("nothing wanted", func(s gate.Status) bool { return len(s.Want.Categories) == 0 })
 	told := count(sub, motionTopic)
+	h.await("three seconds of the clip", func(s gate.Status) bool { return s.Eye.Frames > still.Eye.Frames+30 })
+	offline := len(sub.All())
 	h.stop()
+	await(t, sub, func(all []mosquitto.Message) bool {
+		return len(all) > offline && string(all[len(all)-1].Payload) == "offline"
+	})
 	if now := count(sub, motionTopic); now != told {
 		t.Errorf("%d messages were sent during the pause", now-told)
 	}
