@@ -65,7 +65,7 @@ func TestVM_CameraFaults(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	for _, want := range []string{"--- PASS: TestCameraFaults", "--- PASS: TestDevices"} {
+	for _, want := range []string{"--- PASS: TestCameraFaults", "--- PASS: TestDevices", "--- PASS: TestControls"} {
 		if !strings.Contains(said, want) || strings.Contains(said, "--- SKIP") {
 			t.Errorf("no %q:\n%s", want, said)
 		}
