@@ -30,7 +30,7 @@ func main() {
 		}
 		return
 	}
-	err := eye.Run(ctx, conn)
+	err := eye.Run(ctx, conn, os.Stderr)
 	if err == nil || ctx.Err() != nil {
 		return
 	}

@@ -40,7 +40,7 @@ of every other video node why it would not be taken. No picture is taken; the
 cameras are asked by the program that sees, shut in.
 
 --json gives an array of {"device", "node", "links", "configured", "name", "bus",
-"fault", "why", "modes", "others", "choice"}.`,
+"fault", "why", "modes", "others", "choice", "controls"}.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			configured, err := g.configuredCamera()
@@ -95,6 +95,8 @@ type listed struct {
 	Modes      []link.Mode `json:"modes,omitempty"`
 	Others     []string    `json:"others,omitempty"`
 	Choice     *link.Mode  `json:"choice,omitempty"`
+
+	Settings []link.Setting `json:"controls,omitempty"`
 }
 
 // listDevices asks an eye, shut in with all video nodes that it can be given.
@@ -139,7 +141,7 @@ func listDevices(ctx context.Context, flags eyeFlags, errOut io.Writer, configur
 			return nil, fmt.Errorf("the eye tells of %q, which it was not asked about", n.Path)
 		}
 		l := &all[i]
-		l.Name, l.Bus, l.Fault, l.Modes, l.Others, l.Choice = n.Name, n.Bus, n.Fault, n.Modes, n.Others, n.Choice
+		l.Name, l.Bus, l.Fault, l.Modes, l.Others, l.Choice, l.Settings = n.Name, n.Bus, n.Fault, n.Modes, n.Others, n.Choice, n.Settings
 		l.Why = why(n)
 	}
 	return all, nil
@@ -219,6 +221,13 @@ func printDevices(out io.Writer, all []listed) error {
 		}
 		if err := table(out, rows...); err != nil {
 			return err
+		}
+		if len(l.Settings) > 0 {
+			words := make([]string, len(l.Settings))
+			for i, s := range l.Settings {
+				words[i] = fmt.Sprintf("%s %d to %d", s.Name, s.Min, s.Max)
+			}
+			fmt.Fprintln(out, "    controls: "+strings.Join(words, ", "))
 		}
 		fmt.Fprintf(out, "    chosen, if the configuration does not say: %s %s, %s\n\n", strings.ToUpper(l.Choice.Encoding.String()), size(*l.Choice), rates(l.Choice.Rates))
 	}

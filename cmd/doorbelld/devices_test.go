@@ -18,7 +18,8 @@ func TestPrintDevices(t *testing.T) {
 				{Encoding: link.MJPEG, Width: 1280, Height: 720, Rates: []float64{30, 7.5}},
 				{Encoding: link.YUYV, Width: 2, Height: 2, MaxWidth: 640, MaxHeight: 480},
 			},
-			Choice: &link.Mode{Encoding: link.MJPEG, Width: 1280, Height: 720, Rates: []float64{7.5}}},
+			Settings: []link.Setting{{Name: "brightness", Min: -64, Max: 64}, {Name: "power_line_frequency", Min: 0, Max: 2}},
+			Choice:   &link.Mode{Encoding: link.MJPEG, Width: 1280, Height: 720, Rates: []float64{7.5}}},
 		{Device: "/dev/video3", Node: "/dev/video3", Name: "Door", Fault: link.NotCamera, Why: why(link.Node{Fault: link.NotCamera})},
 		{Device: "/dev/video10", Node: "/dev/video10", Name: "bcm2835-codec", Fault: link.NoFormat, Why: why(link.Node{Fault: link.NoFormat, Others: []string{"H264", "NV12"}})},
 	}
@@ -29,6 +30,7 @@ func TestPrintDevices(t *testing.T) {
 	want := `* /dev/v4l/by-id/usb-Door-index0  Door (/dev/video2, usb-1.2)
      MJPEG  1280×720        30, 7.5 a second
      YUYV   2×2 to 640×480  any rate
+    controls: brightness -64 to 64, power_line_frequency 0 to 2
     chosen, if the configuration does not say: MJPEG 1280×720, 7.5 a second
 
 Not taken:

@@ -125,6 +125,9 @@ func setup(c *config.Config) link.Setup {
 	if v := c.Camera.V4L2; v != nil {
 		s.Source, s.Path = link.V4L2, v.Device
 		s.Encoding, s.Width, s.Height, s.FPS = encodings[v.Format], v.Width, v.Height, v.FPS
+		for _, c := range v.Controls {
+			s.Controls = append(s.Controls, link.Control{Name: c.Name, Value: c.Value})
+		}
 		return s
 	}
 	if m := c.Camera.Rpicam; m != nil {

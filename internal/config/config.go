@@ -68,6 +68,13 @@ type V4L2 struct {
 	// Width and Height in pixels; both 0: what the camera does best.
 	Width, Height int
 	FPS           float64 // pictures a second; 0: what the camera does best
+	Controls      []Control
+}
+
+// Control is one of a camera's own settings, in the order of the file.
+type Control struct {
+	Name  string // power_line_frequency
+	Value string // a whole number, true or false, or an item of its menu: 50 Hz
 }
 
 // Rpicam is a camera module on a Raspberry Pi's ribbon cable, read by rpicam-vid.

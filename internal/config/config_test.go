@@ -131,6 +131,28 @@ button: {line: 4, pull: none, active_low: false, debounce: 0s, led: {line: 5}}
 		t.Error(diff)
 	}
 
+	controls, faults := read("device: d\ncamera:\n  source: v4l2\n  device: /dev/video0\n  controls:\n    white_balance_automatic: false\n    power_line_frequency: 50 Hz\n    auto_exposure: 1\n    brightness: -10\nzones: everything\n")
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if diff := cmp.Diff([]Control{{"white_balance_automatic", "false"}, {"power_line_frequency", "50 Hz"}, {"auto_exposure", "1"}, {"brightness", "-10"}}, controls.Camera.V4L2.Controls); diff != "" {
+		t.Error(diff)
+	}
+	for text, says := range map[string]string{
+		"Brightness: 1":          "is no name of a control",
+		"brightness: 1.5":        "want a whole number",
+		"brightness: 9999999999": "want a whole number",
+		"brightness: [1]":        "want a whole number",
+		"brightness:":            "has no value",
+		"\"a b\": 1":             "is no name of a control",
+		"x: 1, x: 2":             "stands twice",
+		"power: {line: 50 Hz}":   "want a whole number",
+	} {
+		if _, faults := read("device: d\ncamera: {source: v4l2, device: /dev/video0, controls: {" + text + "}}\nzones: everything\n"); len(faults) != 1 || !strings.Contains(faults.Error(), says) {
+			t.Errorf("%s: %v", text, faults)
+		}
+	}
+
 	module, faults := read("device: d\ncamera: {source: rpicam, size: 1920x1080, fps: 15, rotation: 180, hflip: true, vflip: true, exposure: sport, shutter: 8000, gain: 2.5, ev: -0.5}\nzones: everything\n")
 	if faults != nil {
 		t.Fatal(faults)

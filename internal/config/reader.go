@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -190,6 +191,28 @@ func (v value) decimal(want string) (float64, bool) {
 		v.wrong(want)
 	}
 	return 0, false
+}
+
+// setting reads what a control is set to, as text: a whole number, true or false,
+// or a word.
+func (v value) setting() (string, bool) {
+	const want = "a whole number, true or false, or an item of the control's menu such as 50 Hz"
+	switch n := v.node.(type) {
+	case *ast.BoolNode:
+		return strconv.FormatBool(n.Value), true
+	case *ast.IntegerNode, *ast.FloatNode:
+		f, ok := v.decimal(want)
+		if ok && (f != math.Trunc(f) || math.Abs(f) > math.MaxInt32) {
+			v.fault("is %v; want %s", f, want)
+			ok = false
+		}
+		return strconv.FormatFloat(f, 'f', -1, 64), ok
+	}
+	s, ok := v.str(want)
+	if ok && len(s) > 64 {
+		v.fault("is longer than 64 bytes; want %s", want)
+	}
+	return s, ok
 }
 
 // yes reads true or false, and gives false if v is absent.

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -20,6 +22,7 @@ const (
 	minHeight, maxHeight     = 90, 4096
 	minSmallest, maxSmallest = 0.02, 0.5
 	maxUsername              = 256 // bytes
+	maxControls              = 64
 	// Of camera modules.
 	maxShutter = 200_000_000 // microseconds; the longest that any sensor has
 	maxGain    = 64
@@ -29,8 +32,9 @@ const (
 )
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
-	hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
+	controlPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,63}$`)
+	namePattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	hostPattern    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
 )
 
 // config reads the topmost section. Each section asks for all of its keys
@@ -81,7 +85,7 @@ func readName(v value, want string) string {
 
 func readCamera(s *section) Camera {
 	source, fps, size := s.take("source"), s.take("fps"), s.take("size")
-	device, format := s.take("device"), s.take("format")
+	device, format, controls := s.take("device"), s.take("format"), s.take("controls")
 	rotation, hflip, vflip := s.take("rotation"), s.take("hflip"), s.take("vflip")
 	exposure, shutter, gain, ev := s.take("exposure"), s.take("shutter"), s.take("gain"), s.take("ev")
 	clip, pace, loop := s.take("clip"), s.take("pace"), s.take("loop")
@@ -96,7 +100,7 @@ func readCamera(s *section) Camera {
 			*v = v.only(kind == "" || slices.Contains(kinds, kind), why)
 		}
 	}
-	goes("v4l2", &device, &format)
+	goes("v4l2", &device, &format, &controls)
 	goes("v4l2 rpicam", &size)
 	goes("rpicam", &rotation, &hflip, &vflip, &exposure, &shutter, &gain, &ev)
 	goes("clip", &clip, &pace, &loop)
@@ -106,7 +110,7 @@ func readCamera(s *section) Camera {
 	if !fps.is("auto") || kind == "clip" { // a clip's rate is ours to choose
 		rate = fps.number(minFPS, maxFPS, 0)
 	}
-	camera := &V4L2{Device: readDevice(device), Format: readFormat(format), Width: width, Height: height, FPS: rate}
+	camera := &V4L2{Device: readDevice(device), Format: readFormat(format), Width: width, Height: height, FPS: rate, Controls: readControls(controls.section())}
 	module := &Rpicam{
 		Width: width, Height: height, FPS: rate,
 		Rotation: int(rotation.number(0, 180, 0)), HFlip: hflip.yes(), VFlip: vflip.yes(),
@@ -182,6 +186,30 @@ func readSize(v value) (width, height int) {
 		v.fault("is %s; want from %dx%d to %dx%d", quoted(s), minWidth, minHeight, maxWidth, maxHeight)
 	}
 	return width, height
+}
+
+// readControls takes any names: only the camera knows which it has.
+func readControls(s *section) (all []Control) {
+	keys := slices.SortedFunc(maps.Keys(s.keys), func(a, b string) int {
+		x, y := s.keys[a].key, s.keys[b].key
+		return cmp.Or(cmp.Compare(x.line, y.line), cmp.Compare(x.column, y.column))
+	})
+	for _, name := range keys {
+		v := s.keys[name]
+		v.path = join(s.path, name)
+		v.what = v.path
+		if !controlPattern.MatchString(name) {
+			s.r.fault(v.key, "%s is no name of a control; want small letters, digits and _, as `doorbelld devices` lists them", quoted(name))
+			continue
+		}
+		if text, ok := v.setting(); ok {
+			all = append(all, Control{name, text})
+		}
+	}
+	if len(all) > maxControls {
+		s.fault("are %d; want %d at the most", len(all), maxControls)
+	}
+	return all
 }
 
 func readMotion(s *section) Motion {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,9 @@ var ErrLink = errors.New("link to the gate")
 // done, or the camera cannot be had again by this process: then its error says
 // what was lost, and the gate starts another eye. Run does not close the link;
 // who calls it does, after Run, which may leave a read of it waiting.
-func Run(ctx context.Context, conn io.ReadWriter) error {
+// On words it tells the operator, once each, which of the camera's controls could
+// not be set.
+func Run(ctx context.Context, conn io.ReadWriter, words io.Writer) error {
 	first, err := link.ReadFromGate(conn)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLink, err)
@@ -55,7 +58,7 @@ func Run(ctx context.Context, conn io.ReadWriter) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e := &eye{setup: setup, watcher: watcher, luma: opencv.NewDecoder(), beat: newBeat(setup.FPS), report: report{to: conn, health: link.Health{Camera: link.Opening}}}
+	e := &eye{setup: setup, words: words, watcher: watcher, luma: opencv.NewDecoder(), beat: newBeat(setup.FPS), report: report{to: conn, health: link.Health{Camera: link.Opening}}}
 	go e.listen(conn, cancel) // ends with the link, which Run's caller closes
 
 	var ticker sync.WaitGroup
@@ -95,6 +98,8 @@ type eye struct {
 	damaged uint64         // frames that could not be decoded
 	looking bool           // the watcher has seen frames since it was last finished
 	beat    beat           // which frames are looked at
+	words   io.Writer      // for the operator
+	said    []string       // on it
 
 	want atomic.Pointer[link.Want]
 }
@@ -166,7 +171,7 @@ func (e *eye) open(ctx context.Context) (capture.Source, error) {
 	var err error
 	switch s.Source {
 	case link.V4L2:
-		e.source, err = v4l2.Open(ctx, v4l2.Options{Path: s.Path, Format: formats[s.Encoding], Width: s.Width, Height: s.Height, FPS: s.FPS})
+		e.source, err = v4l2.Open(ctx, e.camera())
 	case link.ClipFile:
 		e.source, err = pipe.OpenClip(ctx, pipe.Options{Clip: s.Path, FPS: s.FPS, RealTime: s.RealTime, Loop: s.Loop})
 	case link.Rpicam:
@@ -200,6 +205,24 @@ func ours(s link.Source, err error) error {
 		return fmt.Errorf("%w: %w", capture.ErrSpent, err)
 	}
 	return err
+}
+
+// camera gives the options of a camera on a device node.
+func (e *eye) camera() v4l2.Options {
+	s := e.setup
+	o := v4l2.Options{Path: s.Path, Format: formats[s.Encoding], Width: s.Width, Height: s.Height, FPS: s.FPS, Complain: e.complain}
+	for _, c := range s.Controls {
+		o.Controls = append(o.Controls, v4l2.Control{Name: c.Name, Value: c.Value})
+	}
+	return o
+}
+
+// complain says once what is wrong with the operator's settings.
+func (e *eye) complain(err error) {
+	if line := err.Error(); !slices.Contains(e.said, line) {
+		e.said = append(e.said, line)
+		fmt.Fprintln(e.words, line)
+	}
 }
 
 // module gives the options of a camera module.

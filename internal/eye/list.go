@@ -22,6 +22,9 @@ func List(conn io.Writer, paths []string) error {
 				Encoding: encodings[m.Format], Width: m.Width, Height: m.Height, MaxWidth: m.MaxWidth, MaxHeight: m.MaxHeight, Rates: m.Rates,
 			})
 		}
+		for _, s := range d.Settings {
+			n.Settings = append(n.Settings, link.Setting{Name: s.Name, Min: s.Min, Max: s.Max})
+		}
 		if err != nil {
 			n.Fault = fault(err)
 		} else {

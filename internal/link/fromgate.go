@@ -44,16 +44,23 @@ func (s *Source) UnmarshalText(text []byte) error {
 type Setup struct {
 	Source     Source       `json:"source"`
 	Path       string       `json:"path"`
-	Encoding   Encoding     `json:"encoding"`         // V4L2: NoEncoding leaves the choice to the eye
-	Width      int          `json:"width"`            // V4L2, Rpicam: pixels; 0 leaves the choice to the eye
-	Height     int          `json:"height"`           // likewise
-	FPS        float64      `json:"fps"`              // frames per second; 0 leaves the choice to the eye
-	RealTime   bool         `json:"real_time"`        // ClipFile: at the clip's own pace
-	Loop       bool         `json:"loop"`             // ClipFile: begin again at its end
-	Module     *Module      `json:"module,omitempty"` // Rpicam alone
-	Everything bool         `json:"everything"`       // look at all of the picture
-	Zones      []event.Zone `json:"zones,omitempty"`  // else at these only
-	Smallest   float64      `json:"smallest"`         // the smallest thing that matters, as a fraction of the picture's height
+	Encoding   Encoding     `json:"encoding"`           // V4L2: NoEncoding leaves the choice to the eye
+	Width      int          `json:"width"`              // V4L2, Rpicam: pixels; 0 leaves the choice to the eye
+	Height     int          `json:"height"`             // likewise
+	FPS        float64      `json:"fps"`                // frames per second; 0 leaves the choice to the eye
+	Controls   []Control    `json:"controls,omitempty"` // V4L2: set in this order
+	RealTime   bool         `json:"real_time"`          // ClipFile: at the clip's own pace
+	Loop       bool         `json:"loop"`               // ClipFile: begin again at its end
+	Module     *Module      `json:"module,omitempty"`   // Rpicam alone
+	Everything bool         `json:"everything"`         // look at all of the picture
+	Zones      []event.Zone `json:"zones,omitempty"`    // else at these only
+	Smallest   float64      `json:"smallest"`           // the smallest thing that matters, as a fraction of the picture's height
+}
+
+// Control is one of a camera's own settings, and what it is to be set to.
+type Control struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Module is how a camera module takes its pictures, beside their size and rate.

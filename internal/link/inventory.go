@@ -26,6 +26,15 @@ type Node struct {
 	Modes  []Mode   `json:"modes,omitempty"`  // what is understood of what it offers
 	Others []string `json:"others,omitempty"` // the formats that are not
 	Choice *Mode    `json:"choice,omitempty"` // what would be asked for, with one rate
+
+	Settings []Setting `json:"controls,omitempty"`
+}
+
+// Setting is a control that a camera has, and from where to where it goes.
+type Setting struct {
+	Name string `json:"name"`
+	Min  int32  `json:"min"`
+	Max  int32  `json:"max"`
 }
 
 // Mode is one format and size of a camera. Pixels; pictures a second.
@@ -52,6 +61,9 @@ func WriteInventory(w io.Writer, v Inventory) error {
 		n.Name, n.Bus = plain(n.Name), plain(n.Bus)
 		for k := range n.Others {
 			n.Others[k] = plain(n.Others[k])
+		}
+		for k := range n.Settings {
+			n.Settings[k].Name = plain(n.Settings[k].Name)
 		}
 	}
 	b, err := json.Marshal(v)
@@ -83,7 +95,11 @@ func ReadInventory(r io.Reader) (Inventory, error) {
 		return Inventory{}, malformed("inventory of %d nodes", len(v.Nodes))
 	}
 	for _, n := range v.Nodes {
-		for _, words := range append([]string{n.Path, n.Name, n.Bus}, n.Others...) {
+		all := append([]string{n.Path, n.Name, n.Bus}, n.Others...)
+		for _, s := range n.Settings {
+			all = append(all, s.Name)
+		}
+		for _, words := range all {
 			if words != plain(words) {
 				return Inventory{}, malformed("inventory with words that are not plain")
 			}

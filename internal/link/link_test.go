@@ -33,8 +33,9 @@ func aHealth() Health {
 
 func aSetup() Setup {
 	return Setup{Source: ClipFile, Path: "/clips/a & <b>.avi", FPS: 10, RealTime: true, Loop: true, Smallest: 0.08,
-		Module: &Module{Rotation: 180, HFlip: true, Exposure: "sport", Shutter: 8e6, Gain: 1.5, EV: -0.5},
-		Zones:  []event.Zone{{Name: "path", Polygon: []event.Point{{X: 0, Y: 0}, {X: 1, Y: 0}, {X: 0.5, Y: 1}}}}}
+		Controls: []Control{{"power_line_frequency", "50 Hz"}},
+		Module:   &Module{Rotation: 180, HFlip: true, Exposure: "sport", Shutter: 8e6, Gain: 1.5, EV: -0.5},
+		Zones:    []event.Zone{{Name: "path", Polygon: []event.Point{{X: 0, Y: 0}, {X: 1, Y: 0}, {X: 0.5, Y: 1}}}}}
 }
 
 func aWant() Want {
@@ -281,8 +282,9 @@ func FuzzFromGate(f *testing.F) {
 func anInventory() Inventory {
 	return Inventory{Nodes: []Node{
 		{Path: "/dev/video0", Name: "A Camera: A <C>", Bus: "usb-1", Others: []string{"H264"},
-			Modes:  []Mode{{Encoding: MJPEG, Width: 1280, Height: 720, Rates: []float64{30, 7.5}}, {Encoding: YUYV, Width: 2, Height: 2, MaxWidth: 640, MaxHeight: 480}},
-			Choice: &Mode{Encoding: MJPEG, Width: 1280, Height: 720, Rates: []float64{7.5}}},
+			Modes:    []Mode{{Encoding: MJPEG, Width: 1280, Height: 720, Rates: []float64{30, 7.5}}, {Encoding: YUYV, Width: 2, Height: 2, MaxWidth: 640, MaxHeight: 480}},
+			Settings: []Setting{{"brightness", -64, 64}},
+			Choice:   &Mode{Encoding: MJPEG, Width: 1280, Height: 720, Rates: []float64{7.5}}},
 		{Path: "/dev/video1", Fault: NotCamera},
 	}}
 }

@@ -19,8 +19,9 @@ type Description struct {
 	// capture.Formats, and the largest size first.
 	Modes []Mode
 	// Others are the four letters of the formats that are not understood.
-	Others []string
-	Choice Choice // what Open would ask for
+	Others   []string
+	Settings []Setting // its controls, by name
+	Choice   Choice    // what Open would ask for
 }
 
 // Mode is one format and size, or range of sizes, of a camera.
@@ -43,10 +44,12 @@ const (
 	maxModes  = 64
 	maxRates  = 16
 	maxOthers = 16
+	maxSetups = 64 // controls
 )
 
 // catalogue is what is used of *webcam.Webcam to describe a device.
 type catalogue interface {
+	dials
 	GetName() (string, error)
 	GetBusInfo() (string, error)
 	GetSupportedFormats() map[webcam.PixelFormat]string
@@ -96,6 +99,8 @@ func describe(dev catalogue, o Options) (d Description, err error) {
 			d.Others = append(d.Others, letters(p))
 		}
 	}
+	d.Settings, _ = settings(dev)
+	d.Settings = d.Settings[:min(len(d.Settings), maxSetups)]
 	format, err := chooseFormat(offered, o.Format)
 	if err != nil {
 		return d, err

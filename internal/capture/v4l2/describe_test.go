@@ -18,8 +18,12 @@ type shelf struct {
 	panics  bool               // as the library does over a range of rates
 }
 
-func (s shelf) GetName() (string, error)    { return "A Camera", nil }
-func (s shelf) GetBusInfo() (string, error) { return "usb-1", nil }
+func (s shelf) GetControls() map[webcam.ControlID]webcam.Control {
+	return map[webcam.ControlID]webcam.Control{9: {Name: "Sharpness", Min: 1, Max: 5}}
+}
+func (s shelf) SetControl(webcam.ControlID, int32) error { return nil }
+func (s shelf) GetName() (string, error)                 { return "A Camera", nil }
+func (s shelf) GetBusInfo() (string, error)              { return "usb-1", nil }
 func (s shelf) GetSupportedFormats() map[webcam.PixelFormat]string {
 	all := map[webcam.PixelFormat]string{}
 	for _, f := range s.formats {
@@ -88,7 +92,7 @@ func TestDescribe(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt.want.Name, tt.want.Bus = "A Camera", "usb-1"
+			tt.want.Name, tt.want.Bus, tt.want.Settings = "A Camera", "usb-1", []Setting{{"sharpness", 1, 5}}
 			got, err := describe(tt.dev, tt.o)
 			if !errors.Is(err, tt.err) {
 				t.Errorf("%v, want %v", err, tt.err)

@@ -57,6 +57,8 @@ type Options struct {
 	Format        capture.Format // 0: MJPEG if there is any, else YUYV
 	Width, Height int            // pixels, 16 to capture.MaxSide; the nearest that the camera has. 0: 1280, 720
 	FPS           float64        // frames a second, up to 120; the nearest that the camera has. 0: 10
+	Controls      []Control      // set in this order before the first frame
+	Complain      func(error)    // hears of each control that could not be set; the camera runs all the same
 }
 
 // device is what is used of *webcam.Webcam. One goroutine at a time may call it,
@@ -101,6 +103,11 @@ func open(o Options) (*camera, error) {
 	dev, err := openDevice(o.Path, rdev)
 	if err != nil {
 		return nil, advise(err, o.Path)
+	}
+	for _, fault := range adjust(dev, menuOf(o.Path), o.Controls) {
+		if o.Complain != nil {
+			o.Complain(fmt.Errorf("camera %s: %w", o.Path, fault))
+		}
 	}
 	c, err := begin(dev, o)
 	if err != nil {

@@ -276,3 +276,25 @@ func TestDevices(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestControls sets the camera's own settings from the configuration; one that it
+// has not got does not keep it from being watched.
+func TestControls(t *testing.T) {
+	needGuest(t)
+	asUdev(t, camera)
+	control(t, camera, "brightness=128,test_pattern=0")
+	d := start(t, "device: "+camera+", size: 320x180, controls: {brigthness: 1, brightness: 77, test_pattern: 100% Colorbar}")
+	d.flow(t)
+	for name, want := range map[string]string{"brightness": "brightness: 77\n", "test_pattern": "test_pattern: 1 (100% Colorbar)\n"} {
+		got, err := exec.Command("v4l2-ctl", "-d", camera, "--get-ctrl", name).Output()
+		if err != nil || string(got) != want {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+	}
+	control(t, camera, "inject_fatal_streaming_error=1") // and once more, for it is opened again
+	d.flow(t)
+	if n := strings.Count(d.log.String(), `no control \"brigthness\"; it has`); n != 1 {
+		t.Errorf("what is wrong is said %d times, want once:\n%s", n, d.log)
+	}
+	d.stop(t)
+}
