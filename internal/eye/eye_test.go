@@ -3,6 +3,7 @@ package eye
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +55,7 @@ func runEye(t *testing.T) *gateEnd {
 	g := &gateEnd{t: t, conn: mine, other: its, ended: make(chan error, 1), said: make(chan link.FromEye, 10000)}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		g.ended <- Run(ctx, its)
+		g.ended <- Run(ctx, its, io.Discard)
 		its.Close()
 	}()
 	go func() {
