@@ -43,10 +43,10 @@ func (b *bench) ring(want ...string) {
 	}
 }
 
-func (c *fakeClock) set(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = now
+// noonToCome is a time that the test's clock can be set to: the gate does not let a
+// clock go back.
+func noonToCome() time.Time {
+	return time.Now().UTC().Truncate(24 * time.Hour).Add(60 * time.Hour)
 }
 
 // A ring is told as an event of its own, and leaves no state that would stand at
@@ -145,12 +145,12 @@ func TestRingOvertakesWhatWaits(t *testing.T) {
 func TestRingHasTheTimeOfThePress(t *testing.T) {
 	s := newFakeSession()
 	b := newBench(t, s)
-	noon := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	b.clock.set(noon)
+	noon := noonToCome()
+	b.clock.judge(noon, true)
 	b.know()
 	b.grantRing(event.Details)
 	now := noon.Add(time.Hour)
-	b.clock.set(now)
+	b.clock.judge(now, true)
 	at := func() time.Time {
 		t.Helper()
 		var o struct {
@@ -186,11 +186,11 @@ func TestHeldButtonPauses(t *testing.T) {
 		}
 	}
 	b := newBench(t, stalled, next)
-	noon := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	b.clock.set(noon.Add(-time.Hour))
+	noon := noonToCome()
+	b.clock.judge(noon.Add(-time.Hour), true)
 	b.know()
 	b.grantRing(event.Notice)
-	b.clock.set(noon)
+	b.clock.judge(noon, true)
 	b.Pressed(ctx, clock.Monotonic()) // the press that begins the hold is a ring
 	stalled.next(t)
 	b.Held(ctx)
@@ -208,7 +208,7 @@ func TestHeldButtonPauses(t *testing.T) {
 		t.Errorf("%d rings withheld by the pause, want 1", n)
 	}
 
-	b.clock.set(noon.Add(30 * time.Second))
+	b.clock.judge(noon.Add(30*time.Second), true)
 	for range 100 {
 		b.Held(ctx)
 	}
@@ -280,13 +280,13 @@ func TestQuota(t *testing.T) {
 // Nobody comes to the door for a ring of a minute ago.
 func TestRingGrowsOld(t *testing.T) {
 	b := newBench(t) // the broker is away
-	noon := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	b.clock.set(noon.Add(-time.Hour))
+	noon := noonToCome()
+	b.clock.judge(noon.Add(-time.Hour), true)
 	b.know()
 	b.grantRing(event.Notice)
-	b.clock.set(noon)
+	b.clock.judge(noon, true)
 	b.ring("home")
-	b.clock.set(noon.Add(ringTTL))
+	b.clock.judge(noon.Add(ringTTL), true)
 	s := newFakeSession()
 	b.session <- s
 	b.await("the ring expired", func(s Status) bool { return s.Counts.Expired == 1 })
