@@ -63,12 +63,13 @@ cameras are asked by the program that sees, shut in.
 }
 
 // configuredCamera gives the node of the camera that the configuration names; ""
-// if it names none, or if there is no configuration yet.
+// if it names none, or if there is no sound configuration yet.
 func (g *globals) configuredCamera() (string, error) {
 	c, err := config.Load(g.config)
+	var faults config.Faults
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && g.config == defaultConfig:
-		return "", nil // `devices` is what one asks before writing it
+	case errors.Is(err, fs.ErrNotExist) && g.config == defaultConfig, errors.As(err, &faults):
+		return "", nil // `devices` is what one asks while writing it
 	case err != nil:
 		_, err = g.load()
 		return "", err

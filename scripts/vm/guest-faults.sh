@@ -5,7 +5,9 @@
 set -eu
 
 modprobe vivid n_devs=1 node_types=0x20001
-modprobe v4l2loopback video_nr=10 card_label=Door exclusive_caps=1
+# With exclusive_caps=1 version 0.12.7 ends up neither a camera nor an output when
+# its writer dies while it is read.
+modprobe v4l2loopback video_nr=10 card_label=Door exclusive_caps=0
 for node in /dev/video0 /dev/video1 /dev/video10; do
 	until [ -c $node ]; do sleep 1; done
 	chgrp video $node

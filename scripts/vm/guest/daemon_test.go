@@ -406,10 +406,11 @@ type holder struct {
 }
 
 // feed writes MJPEG to the loopback device until it is let go, and waits until the
-// device offers it.
+// device offers it. As long as a reader has the device open it may refuse a writer,
+// so a writer has to try again, as any bridge must.
 func feed(t *testing.T) *holder {
 	t.Helper()
-	h := launch(t, "exec ffmpeg -nostdin -loglevel error -re -stream_loop -1 -i /vm/scene.avi -c copy -f v4l2 "+loopback)
+	h := launch(t, "while ! ffmpeg -nostdin -loglevel error -re -stream_loop -1 -i /vm/scene.avi -c copy -f v4l2 "+loopback+"; do sleep 1; done")
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if out, err := exec.Command("v4l2-ctl", "-d", loopback, "--list-formats").Output(); err == nil && bytes.Contains(out, []byte("MJPG")) {
 			return h

@@ -93,7 +93,7 @@ func TestCameraFaults(t *testing.T) {
 	}
 	d.stop(t)
 
-	// A loopback device whose writer dies: it keeps still, and offers nothing.
+	// A loopback device whose writer dies keeps still.
 	writer := feed(t)
 	d = start(t, "device: "+loopback)
 	d.flow(t)
@@ -102,7 +102,7 @@ func TestCameraFaults(t *testing.T) {
 			name:  "the writer of a loopback device dies",
 			cause: func(t *testing.T) { writer.letGo(t) },
 			mend:  func(t *testing.T) { writer = feed(t) },
-			fault: link.NotCamera,
+			fault: link.Stalled,
 		}, report)
 	})
 	d.stop(t)
@@ -230,7 +230,7 @@ func TestDevices(t *testing.T) {
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(configPath, []byte("device: door\ncamera: {source: v4l2, device: "+byID+"}\nzones: everything\n"), 0o644); err != nil {
+	if err := os.WriteFile(configPath, []byte("device: door\ncamera: {source: v4l2, device: "+byID+"}\nzones: everything\nstate: state\nruntime: run\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run := func(args ...string) []byte {
