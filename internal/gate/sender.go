@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"doorbelld/internal/consent"
@@ -43,7 +44,7 @@ const (
 var errSlow = errors.New("the broker did not take a message in time")
 
 // sender empties the outbox into a session, one message at a time, asking the
-// keeper before each. All fields are owned by run's goroutine.
+// keeper before each. All fields but cut are owned by run's goroutine.
 type sender struct {
 	keeper  *keeper
 	tally   *tally
@@ -54,8 +55,9 @@ type sender struct {
 	wake    chan struct{}                                              // has room for one: a row, or the camera, is news
 	log     *slog.Logger
 
-	camera  pictures  // what is said on the camera topic
-	changed time.Time // when that last became something else
+	cut     atomic.Bool // the keeper ended the session, not the broker; set by any goroutine
+	camera  pictures    // what is said on the camera topic
+	changed time.Time   // when that last became something else
 }
 
 func (s *sender) run(ctx context.Context) error {
@@ -82,6 +84,7 @@ func (s *sender) run(ctx context.Context) error {
 		}
 		s.tally.broker(true, "")
 		told = ""
+		s.cut.Store(false)
 		s.serve(ctx, session)
 		if ctx.Err() != nil {
 			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -94,7 +97,7 @@ func (s *sender) run(ctx context.Context) error {
 		session.Close()
 		if ctx.Err() == nil {
 			s.tally.broker(false, "the connection was lost")
-			if time.Since(began) >= goodSession {
+			if time.Since(began) >= goodSession || s.cut.Load() {
 				wait = firstRetry
 			}
 			if wait == firstRetry { // not again and again for a broker that drops us each time
@@ -200,7 +203,10 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		return true, nil
 	}
 	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event}
-	release, d, done := s.keeper.release(r, session.Close)
+	release, d, done := s.keeper.release(r, func() {
+		s.cut.Store(true)
+		session.Close()
+	})
 	if !release.Valid() {
 		if d.Reason == consent.ClockFault || d.Reason == consent.LedgerFault {
 			return true, nil
