@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The module below has one test for each way a test can end; go test itself
@@ -119,9 +120,16 @@ func TestHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A process that has ended may wait for init to notice: then it has no command line.
-	if line, err := os.ReadFile("/proc/" + string(text) + "/cmdline"); err == nil && len(line) > 0 {
-		t.Errorf("process %s still runs: %q", text, line)
+	// A killed process may take its time to go, and may wait for init to notice: then
+	// it has no command line.
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		line, err := os.ReadFile("/proc/" + string(text) + "/cmdline")
+		if err != nil || len(line) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %s still runs: %q", text, line)
+		}
 	}
 }
 
