@@ -48,7 +48,7 @@ const (
 	silence     = time.Minute      // an eye that says nothing for so long hangs: it owes its health each second
 	writeTime   = 10 * time.Second // to take what it is told
 	wantEvery   = time.Second      // expiries change what is wanted without anybody's act
-	deviceRetry = time.Second      // to look for a camera that is not there: costs next to nothing
+	deviceRetry = time.Second      // to look for a camera that is not there, or not ours: costs next to nothing
 	firstDelay  = 500 * time.Millisecond
 	lastDelay   = 30 * time.Second
 	killTime    = time.Second      // for an eye that was killed to be gone
@@ -83,7 +83,7 @@ func (w *watcher) run(ctx context.Context) error {
 		restarts++
 		wait := delay
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 			wait, delay = deviceRetry, firstDelay
 		case time.Since(began) > goodLife:
 			wait, delay, told = firstDelay, firstDelay, ""
@@ -93,6 +93,8 @@ func (w *watcher) run(ctx context.Context) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			w.speak(link.Lost, "camera lost", "why", CameraText(w.setup, link.Absent))
+		case errors.Is(err, fs.ErrPermission): // for a moment also of one that comes back, until udev has seen it
+			w.speak(link.Lost, "camera lost", "why", err.Error())
 		case errors.Is(err, ErrSpent):
 			w.log.Debug("the camera needs another eye", "error", err)
 		case told != err.Error(): // once, not at each attempt
