@@ -26,18 +26,19 @@ var rooms = []room{
 	// The words that all share. Leaves, or nearly.
 	{"internal/enum", shared, nil},
 	{"internal/event", shared, []string{"internal/enum"}},
-	{"internal/link", shared, []string{"internal/event", "internal/enum"}},
+	{"internal/model", shared, []string{"internal/enum"}},
+	{"internal/link", shared, []string{"internal/event", "internal/enum", "internal/model"}},
 
 	// The half that sees.
 	{"internal/capture", seeing, []string{"internal/event", "internal/enum"}},
 	{"internal/capture/v4l2", seeing, []string{"internal/capture"}},
 	{"internal/capture/pipe", seeing, []string{"internal/capture"}},
 	{"internal/detect", seeing, []string{"internal/capture", "internal/event", "internal/enum"}},
-	{"internal/detect/opencv", seeing, []string{"internal/detect", "internal/capture"}},
+	{"internal/detect/opencv", seeing, []string{"internal/detect", "internal/capture", "internal/event", "internal/model"}},
 	{"internal/eye", seeing, []string{
 		"internal/capture", "internal/capture/v4l2", "internal/capture/pipe",
 		"internal/detect", "internal/detect/opencv",
-		"internal/link", "internal/event",
+		"internal/link", "internal/event", "internal/model",
 	}},
 	{"cmd/doorbelld-eye", seeing, []string{"internal/eye"}},
 
@@ -51,15 +52,15 @@ var rooms = []room{
 	{"internal/publish/broker", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
 	{"internal/gate", talking, []string{
 		"internal/link", "internal/consent", "internal/ledger", "internal/publish",
-		"internal/event", "internal/clock",
+		"internal/event", "internal/clock", "internal/model",
 	}},
 	{"internal/button", talking, nil},
 	{"internal/console", talking, []string{"internal/gate", "internal/consent", "internal/event", "internal/enum"}},
-	{"internal/config", talking, []string{"internal/event"}},
+	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/sandbox", talking, nil},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
-		"internal/consent", "internal/ledger", "internal/link", "internal/event",
+		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
 	}},
 
