@@ -35,9 +35,10 @@ var rooms = []room{
 	{"internal/capture/pipe", seeing, []string{"internal/capture"}},
 	{"internal/detect", seeing, []string{"internal/capture", "internal/event", "internal/enum"}},
 	{"internal/detect/opencv", seeing, []string{"internal/detect", "internal/capture", "internal/event", "internal/model"}},
+	{"internal/avi", seeing, nil},
 	{"internal/eye", seeing, []string{
 		"internal/capture", "internal/capture/v4l2", "internal/capture/pipe",
-		"internal/detect", "internal/detect/opencv",
+		"internal/detect", "internal/detect/opencv", "internal/avi",
 		"internal/link", "internal/event", "internal/model",
 	}},
 	{"cmd/doorbelld-eye", seeing, []string{"internal/eye"}},
