@@ -30,6 +30,7 @@ type plan struct {
 	Nobody     bool  // it is root and must not stay so
 	Groups     []int // with Nobody: the groups to keep
 	Unfiltered bool
+	Outputs    int // descriptors that the eye keeps, from FirstOutput on
 }
 
 // A device is a node that the eye may open.
@@ -121,6 +122,11 @@ func becomeEye(text string) error {
 	if err := unix.CloseRange(linkFD+1, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close what the eye must not inherit (needs Linux 5.11): %w", err)
 	}
+	for fd := FirstOutput; fd < FirstOutput+p.Outputs; fd++ {
+		if err := keep(fd); err != nil {
+			return fmt.Errorf("hand over a file to write: %w", err)
+		}
+	}
 
 	holds := Protection{Namespaces: p.Namespaces, RunsAs: fmt.Sprintf("the user %d", os.Getuid())}
 	if p.Nobody {
@@ -148,6 +154,11 @@ func becomeEye(text string) error {
 
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil { // a core would hold pixels
 		return fmt.Errorf("forbid core files: %w", err)
+	}
+	if p.Outputs > 0 { // what it may write must not fill the disk
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: MaxOutput, Max: MaxOutput}); err != nil {
+			return fmt.Errorf("bound the files that the eye writes: %w", err)
+		}
 	}
 	if err := dropPrivileges(p.Nobody, p.Groups); err != nil {
 		return err
@@ -177,6 +188,15 @@ func becomeEye(text string) error {
 		return err
 	}
 	return execute(program, programFD, p)
+}
+
+// keep lets the eye have fd, if it is a file to write and nothing else.
+func keep(fd int) error {
+	if err := writeOnly(fd); err != nil {
+		return err
+	}
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	return err
 }
 
 func unfilteredMeans(holds Protection) string {
