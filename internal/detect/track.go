@@ -18,6 +18,7 @@ const (
 
 // A track is one moving thing through the frames. All times are PTS.
 type track struct {
+	key    uint64 // tells it from all others, proven or not
 	id     uint32 // 0 until it is proven
 	box    event.Box
 	vx, vy float64 // of its centre, picture widths and heights a second
@@ -39,7 +40,7 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{box: s.box, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	return track{key: s.by, box: s.box, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 }
 
 // expected gives where the track should be at now if it went on as it did.

@@ -18,6 +18,10 @@ type spotting struct {
 	zone  int
 	score float64
 	taken bool
+	by    uint64 // key of the track that took it, 0 if none did
+
+	own    event.Box // of this region alone; box grows when others join it
+	moving int       // pixels that move
 }
 
 // tracks follows what moves. Spottings are given to tracks greedily, best pair
@@ -26,8 +30,9 @@ type spotting struct {
 // place is a part of it; a track left over in a spotting's place waits behind
 // it. Every choice has a fixed order, so the same frames give the same lives.
 type tracks struct {
-	list   []track
-	lastID uint32
+	list    []track
+	lastID  uint32
+	lastKey uint64
 }
 
 func newTracks() tracks { return tracks{list: make([]track, 0, maxTracks)} }
@@ -52,9 +57,12 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 		}
 		t.covered = covers(found, t.expected(now).Centre())
 	}
-	for _, s := range found {
+	for k := range found {
+		s := &found[k]
 		if births && !s.taken && s.score >= begins && len(ts.list) < maxTracks {
-			ts.list = append(ts.list, newTrack(s, now))
+			ts.lastKey++
+			s.by = ts.lastKey
+			ts.list = append(ts.list, newTrack(*s, now))
 		}
 	}
 	kept := ts.list[:0]
@@ -92,6 +100,16 @@ func (ts *tracks) finish(out []Sighting) []Sighting {
 	return out
 }
 
+// of gives the track that took s, or nil.
+func (ts *tracks) of(s spotting) *track {
+	for i := range ts.list {
+		if ts.list[i].key == s.by {
+			return &ts.list[i]
+		}
+	}
+	return nil
+}
+
 // pair takes the best pair of a track and a spotting as long as there is one.
 // Of equal pairs the older track and the earlier spotting win.
 func (ts *tracks) pair(found []spotting, now time.Duration) {
@@ -120,7 +138,7 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 			return
 		}
 		ts.list[bt].now = bs
-		found[bs].taken = true
+		found[bs].taken, found[bs].by = true, ts.list[bt].key
 	}
 }
 
@@ -154,7 +172,7 @@ func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox)
 			whole.px = whole.px.union(found[k].px)
 			whole.box, whole.zone = place(whole.px)
 			whole.score = max(whole.score, found[k].score)
-			found[k].taken = true
+			found[k].taken, found[k].by = true, t.key
 			break
 		}
 	}

@@ -106,8 +106,9 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 	w.last = pts
 	w.found = w.found[:0]
 	for _, r := range w.scene.look(l, pts) {
-		s := spotting{px: r.box, score: r.score}
+		s := spotting{px: r.box, score: r.score, moving: r.moving}
 		s.box, s.zone = w.locate(r.box)
+		s.own = s.box
 		w.found = append(w.found, s)
 	}
 	w.out = w.tracks.step(w.found, pts, !w.scene.upset, w.place, w.out)
