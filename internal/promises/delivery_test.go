@@ -163,9 +163,9 @@ func TestP2_NoReceiptNoRelease(t *testing.T) {
 
 	// Without leave to make the file longer, the ledger cannot take a leaf.
 	h.start()
-	h.await("a delivery", func(s gate.Status) bool { return s.Counts.Delivered["home"] > 0 })
+	h.await("a release", func(s gate.Status) bool { return s.Counts.Released["home"]["motion"] > 0 })
 	h.noMoreDisk()
-	h.await("the fault", func(s gate.Status) bool { return s.Ledger != "" && s.Counts.Withheld["home"]["ledger fault"] > 0 })
+	h.await("the fault, and that nothing is wanted any more", func(s gate.Status) bool { return s.Ledger != "" && len(s.Want.Categories) == 0 })
 	before := count(sub, motionTopic)
 	frames := h.await("the fault", func(gate.Status) bool { return true }).Eye.Frames
 	h.await("more frames", func(s gate.Status) bool { return s.Eye.Frames > frames+200 })
