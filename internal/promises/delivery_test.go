@@ -311,10 +311,14 @@ func TestP9_MQTTOnlyNarrows(t *testing.T) {
 	say("doorbelld/front/resume", "1", false)
 	say("doorbelld/front/pause", "0", false)
 	say("doorbelld/front/pause", "1", false)
-	h.await("still the long one", func(s gate.Status) bool { return s.Paused.Paused && s.Paused.Until.Equal(long) })
 	still := h.await("nothing wanted", func(s gate.Status) bool { return len(s.Want.Categories) == 0 })
 	told := count(sub, motionTopic)
-	h.await("three seconds of the clip", func(s gate.Status) bool { return s.Eye.Frames > still.Eye.Frames+30 })
+	h.await("three seconds of the clip, and all the while the long pause", func(s gate.Status) bool {
+		if !s.Paused.Paused || !s.Paused.Until.Equal(long) {
+			t.Fatalf("a message changed the pause until %v into %+v", long, s.Paused)
+		}
+		return s.Eye.Frames > still.Eye.Frames+30
+	})
 	offline := len(sub.All())
 	h.stop()
 	await(t, sub, func(all []mosquitto.Message) bool {
