@@ -66,6 +66,7 @@ var rooms = []room{
 
 	// What stands beside the house.
 	{"internal/enum/enumtest", bench, nil},
+	{"internal/footage", bench, nil},
 	{"internal/mosquitto", bench, nil},
 	{"internal/promises", bench, nil},
 	{"internal/house", bench, nil},
