@@ -178,13 +178,13 @@ type bench struct {
 
 func newEye(tb testing.TB, out *bytes.Buffer, s link.Setup) *bench {
 	tb.Helper()
-	watcher, err := detect.New(detect.Options{Zones: s.Zones, Everything: s.Everything, Smallest: s.Smallest})
+	sight, err := NewSight(sightOptions(s, nil))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e := &bench{eye: &eye{setup: s, watcher: watcher, luma: opencv.NewDecoder(), beat: newBeat(s.FPS), source: noCamera{}, report: report{to: out}}}
-	e.want.Store(&link.Want{Categories: []event.Category{event.Motion}, Level: event.Details})
-	return e
+	tb.Cleanup(sight.Close)
+	sight.Want(event.Motion)
+	return &bench{eye: &eye{setup: s, sight: sight, beat: newBeat(s.FPS), source: noCamera{}, report: report{to: out}}}
 }
 
 func (b *bench) show(tb testing.TB, f capture.Frame) {

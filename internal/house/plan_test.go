@@ -39,7 +39,7 @@ var rooms = []room{
 	{"internal/eye", seeing, []string{
 		"internal/capture", "internal/capture/v4l2", "internal/capture/pipe",
 		"internal/detect", "internal/detect/opencv", "internal/avi",
-		"internal/link", "internal/event", "internal/model",
+		"internal/link", "internal/event", "internal/enum", "internal/model",
 	}},
 	{"cmd/doorbelld-eye", seeing, []string{"internal/eye"}},
 
@@ -67,6 +67,7 @@ var rooms = []room{
 
 	// What stands beside the house.
 	{"internal/enum/enumtest", bench, nil},
+	{"internal/footage", bench, nil},
 	{"internal/mosquitto", bench, nil},
 	{"internal/promises", bench, nil},
 	{"internal/house", bench, nil},
