@@ -55,7 +55,11 @@ func (d *Decoder) Colour(f capture.Frame, look detect.Look) (Picture, error) {
 	if !ok {
 		return Picture{}, errNowhere
 	}
-	n := colourReduction(part, f.Width, f.Height)
+	return d.part(f, part, colourReduction(part, f.Width, f.Height))
+}
+
+// part gives a clipped part of a sized f, reduced by n.
+func (d *Decoder) part(f capture.Frame, part event.Box, n int) (Picture, error) {
 	w, h := (f.Width+n-1)/n, (f.Height+n-1)/n
 	r := pixels(part, w, h)
 	p := Picture{W: r.Dx(), H: r.Dy(), Part: event.Box{
