@@ -61,7 +61,8 @@ type Sight struct {
 	beside  *beholder // nil: looks are answered at once
 	pace    pace
 	watch   stopwatch
-	looking bool // the watcher has seen frames since it was last finished
+	looking bool                                  // the watcher has seen frames since it was last finished
+	looked  func(detect.Look, []detect.Detection) // if not nil, told of each answer; for drawings
 
 	wanting sync.Mutex // one wish at a time, with what it does to the network
 	wanted  atomic.Pointer[[]event.Category]
@@ -201,6 +202,9 @@ func (s *Sight) learn(a answer) {
 	}
 	if s.watch.tell != nil {
 		s.watch.tell(Network, a.took)
+	}
+	if s.looked != nil {
+		s.looked(a.look, a.found)
 	}
 	s.watcher.Looked(a.look, a.found)
 }
