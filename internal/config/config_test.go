@@ -533,7 +533,7 @@ func TestModelsFolder(t *testing.T) {
 		"/data/state-models":  "/data/state-models",
 	} {
 		around := surroundings{env: func(name string) string {
-			return map[string]string{modelsVariable: folder}[name]
+			return map[string]string{ModelsVariable: folder}[name]
 		}}
 		c, faults := parse("bell.yaml", "/etc", []byte(text), around)
 		if faults != nil {
@@ -549,7 +549,7 @@ func TestModelsFolder(t *testing.T) {
 		"/run":        "bell.yaml:6:9: detect looks for models in /run, the folder of $DOORBELLD_MODELS, but /run/bell in it must be hidden from the part which sees the camera; give models a folder of their own",
 	} {
 		around := surroundings{env: func(name string) string {
-			return map[string]string{modelsVariable: folder}[name]
+			return map[string]string{ModelsVariable: folder}[name]
 		}}
 		if _, faults := parse("bell.yaml", "/etc", []byte(text), around); faults.Error() != want {
 			t.Errorf("%q:\n%v\nwant\n%s", folder, faults, want)
@@ -558,7 +558,7 @@ func TestModelsFolder(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	t.Setenv(modelsVariable, "") // Load asks the environment
+	t.Setenv(ModelsVariable, "") // Load asks the environment
 	folder := t.TempDir()
 	path := filepath.Join(folder, "bell.yaml")
 	if _, err := Load(path); !errors.Is(err, fs.ErrNotExist) {
@@ -695,7 +695,7 @@ func TestExampleHoldsEveryKey(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
-	t.Setenv(modelsVariable, "")
+	t.Setenv(ModelsVariable, "")
 	c, err := Load(examples + "demo.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	// Both are hidden from the program that sees, which may read the models.
 	for _, folder := range []string{c.State, c.Runtime} {
 		if c.Models != "" && folder != "" && within(c.Models, folder) {
-			detect.fault("looks for models in %s, the folder of $%s, but %s in it must be hidden from the part which sees the camera; give models a folder of their own", c.Models, modelsVariable, folder)
+			detect.fault("looks for models in %s, the folder of $%s, but %s in it must be hidden from the part which sees the camera; give models a folder of their own", c.Models, ModelsVariable, folder)
 		}
 		if seen := c.Camera.path(); seen != "" && folder != "" && within(folder, seen) {
 			camera.fault("watches %s, but %s is a folder that the part which sees the camera must not look into; move one of them", seen, folder)

@@ -58,10 +58,11 @@ var rooms = []room{
 	{"internal/button", talking, nil},
 	{"internal/console", talking, []string{"internal/gate", "internal/consent", "internal/event", "internal/enum"}},
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
+	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
-		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model",
+		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
 	}},
 

@@ -59,6 +59,7 @@ type Options struct {
 	Env     []string // KEY=value, beside PATH, LANG and OPENCV_FOR_THREADS_NUM; nothing is inherited
 	Devices []string // the camera's nodes or links to them; it may read and write them
 	Files   []string // regular files that it may read, by the same absolute path
+	IfThere []string // likewise, but it runs without those that are not there, or that its user may not read
 	Folders []string // folders that it may read with all that is below, by the same absolute path
 
 	// Outputs are regular files that it may write and nothing else, open already:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +26,7 @@ type plan struct {
 	Env        []string
 	Devices    []device
 	Files      []string
+	IfThere    []string
 	Folders    []string
 	Namespaces bool  // the stage was started in namespaces of its own
 	Nobody     bool  // it is root and must not stay so
@@ -216,6 +218,15 @@ func (p plan) gifts() ([]gift, error) {
 	for _, path := range p.Files {
 		g, err := take(path, path, asFile)
 		if err != nil {
+			return nil, err
+		}
+		gifts = append(gifts, g)
+	}
+	for _, path := range p.IfThere {
+		g, err := take(path, path, asFile)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		gifts = append(gifts, g)
