@@ -87,7 +87,7 @@ func (d *drawer) frame(f capture.Frame, w *detect.Watcher, found []detect.Sighti
 	if err != nil {
 		return nil // it was decoded well enough to be looked at; another one will be drawn
 	}
-	w.Blank(p.Pix, p.W, p.H, 3)
+	w.Blank(p.Pix, p.W, p.H, 3, p.Part)
 	jpeg, width, height, err := opencv.Draw(p, d.marks(w.Account(), l, f.PTS), d.lines(l, f.PTS, why))
 	if err != nil {
 		return err
@@ -180,10 +180,9 @@ func (d *drawer) marks(a detect.Account, l *lives, now time.Duration) (all []ope
 		}
 	}
 	for _, p := range a.Present {
-		m := opencv.Mark{Box: p.Box, Thick: true, Colour: colour[event.Motion]}
+		m := opencv.Mark{Box: p.Box, Thick: true, Colour: colour[p.Category]}
 		for k := range l.list {
-			if life := l.list[k]; life.Track == p.Track && l.alive(k) {
-				m.Colour = colour[life.Category]
+			if life := l.list[k]; life.Track == p.Track && life.Category == p.Category && l.alive(k) {
 				m.Text = fmt.Sprintf("#%d %s %.1f s", life.Track, words(life.Category, life.Label, life.Score), now.Seconds()-life.StartS)
 			}
 		}

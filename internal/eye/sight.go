@@ -248,6 +248,6 @@ func (s *Sight) picture(f capture.Frame, look detect.Look) (opencv.Picture, erro
 	if err != nil {
 		return p, err
 	}
-	s.watcher.Blank(p.Pix, p.W, p.H, 3)
+	s.watcher.Blank(p.Pix, p.W, p.H, 3, p.Part)
 	return p, nil
 }
