@@ -173,10 +173,12 @@ func (s *Sight) Finish() []detect.Sighting {
 	return s.watcher.Finish()
 }
 
-// Close frees the network and waits for whoever used it.
+// Close frees the network and waits for whoever used it. Calling it again does
+// nothing; a Sight that was closed sees motion at the most.
 func (s *Sight) Close() {
 	if s.beside != nil {
 		s.beside.close()
+		s.beside = nil
 	}
 	if s.network != nil {
 		s.network.close()
