@@ -66,7 +66,13 @@ type Sight struct {
 
 	wanting sync.Mutex // one wish at a time, with what it does to the network
 	wanted  atomic.Pointer[[]event.Category]
-	told    *[]event.Category // what the watcher was last told of it
+	told    wish // what the watcher was last told of it
+}
+
+// A wish is what is wanted, and whether there is a network for it.
+type wish struct {
+	categories *[]event.Category
+	network    bool
 }
 
 // NewSight makes a Sight that nobody wants anything of yet. It is an error to give
@@ -76,11 +82,15 @@ func NewSight(o SightOptions) (*Sight, error) {
 	if !o.Model.Valid() {
 		return nil, fmt.Errorf("no such model: %s", o.Model)
 	}
-	watcher, err := detect.New(detect.Options{Zones: o.Zones, Everything: o.Everything, Smallest: o.Smallest})
-	if err != nil {
+	s := &Sight{decoder: opencv.NewDecoder(), pace: pace{apart: o.Spacing}, watch: stopwatch{tell: o.Timed}}
+	d := detect.Options{Zones: o.Zones, Everything: o.Everything, Smallest: o.Smallest}
+	if o.Timed != nil {
+		d.Lap = s.watch.lap
+	}
+	var err error
+	if s.watcher, err = detect.New(d); err != nil {
 		return nil, err
 	}
-	s := &Sight{decoder: opencv.NewDecoder(), watcher: watcher, pace: pace{apart: o.Spacing}, watch: stopwatch{tell: o.Timed}}
 	s.wanted.Store(new([]event.Category))
 	if m, ok := model.Of(o.Model); ok {
 		s.use(newNetwork(m, o.ModelDir, o.State))
@@ -153,16 +163,29 @@ func (s *Sight) Frame(f capture.Frame) ([]detect.Sighting, error) {
 	}
 	s.watch.stop(Decode)
 	s.looking = true
-	if w := s.wanted.Load(); w != s.told {
-		s.watcher.Want(*w...)
-		s.told = w
-	}
+	s.instruct()
 	s.attend()
 	s.watch.start()
-	found := s.watcher.Step(l, f.PTS)
-	s.watch.stop(Motion)
+	found := s.watcher.Step(l, f.PTS) // which says itself how it gets on
 	s.lookCloser(f)
 	return found, nil
+}
+
+// instruct tells the watcher what to look for, if that is not what it was.
+// Without a network nothing is looked for that takes one.
+func (s *Sight) instruct() {
+	w := wish{s.wanted.Load(), s.Network().InMemory()}
+	if w == s.told {
+		return
+	}
+	s.told = w
+	var categories []event.Category
+	for _, c := range *w.categories {
+		if w.network || !object(c) {
+			categories = append(categories, c)
+		}
+	}
+	s.watcher.Want(categories...)
 }
 
 // Finish ends what lives: the stream is over, or nobody sees it any more.
@@ -174,10 +197,12 @@ func (s *Sight) Finish() []detect.Sighting {
 	return s.watcher.Finish()
 }
 
-// Close frees the network and waits for whoever used it.
+// Close frees the network and waits for whoever used it. Calling it again does
+// nothing; a Sight that was closed sees motion at the most.
 func (s *Sight) Close() {
 	if s.beside != nil {
 		s.beside.close()
+		s.beside = nil
 	}
 	if s.network != nil {
 		s.network.close()

@@ -3,6 +3,7 @@ package eye
 import (
 	"time"
 
+	"doorbelld/internal/detect"
 	"doorbelld/internal/enum"
 )
 
@@ -49,9 +50,16 @@ func (w *stopwatch) start() {
 	}
 }
 
-// stop ends the stage s.
+// stop ends the stage s, and begins the next one.
 func (w *stopwatch) stop(s Stage) {
 	if w.tell != nil {
-		w.tell(s, time.Since(w.at))
+		now := time.Now()
+		w.tell(s, now.Sub(w.at))
+		w.at = now
 	}
 }
+
+// lap ends a stage of the watcher's.
+func (w *stopwatch) lap(s detect.Stage) { w.stop(laps[s]) }
+
+var laps = map[detect.Stage]Stage{detect.StageMask: Mask, detect.StageMotion: Motion, detect.StageTrack: Track}

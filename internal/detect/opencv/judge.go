@@ -12,6 +12,9 @@ const (
 	// clearly is how many times another's score a score must be to be clearly ahead.
 	clearly = 1.5
 
+	// sureKind is the least score with which an animal's kind is named.
+	sureKind = 0.45
+
 	// same is the least IoU of two boxes around one thing that is taken for two of
 	// different categories.
 	same = 0.6
@@ -66,8 +69,8 @@ func labelOf(class uint8) event.Label {
 //
 //   - Those of one category that overlap are one thing: a fox may be dog and cat at
 //     once, a van car and truck. Its score is that of the surest.
-//   - An animal has the label of its surest class only if that is clearly ahead of
-//     all other animals there, be they too unsure to count by themselves.
+//   - An animal has the label of its surest class only if that is fairly sure, and
+//     clearly ahead of all other animals there, be they too unsure to count.
 //   - An animal and something else in the same place are one thing. It is an animal
 //     only if it clearly is: a person must not be told to those who may know
 //     of animals. A person and a vehicle stay two: a rider fills the same place.
@@ -120,7 +123,7 @@ func (t thing) label() event.Label {
 	switch {
 	case t.category != event.Animal:
 		return event.NoLabel
-	case t.score >= clearly*t.rival:
+	case t.score >= sureKind && t.score >= clearly*t.rival:
 		return labelOf(t.class)
 	}
 	return event.OtherAnimal

@@ -91,13 +91,17 @@ func stills(t testing.TB) []still {
 	return all
 }
 
+func stillPath(file string) string {
+	return filepath.Join(folder("DOORBELLD_MEDIA", "media"), "stills", file)
+}
+
 // open gives a whole still at its own size, as the reference saw it. Colour would
 // refuse some, which no camera sends, and make others smaller.
 func (s still) open(t testing.TB) Picture {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(folder("DOORBELLD_MEDIA", "media"), "stills", s.file))
+	data, err := os.ReadFile(stillPath(s.file))
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("no still: ", err)
 	}
 	mat, err := gocv.IMDecode(data, colourFlags(1))
 	if err != nil {
@@ -136,46 +140,71 @@ func reference(t *testing.T) map[[2]string][]raw {
 	return all
 }
 
-// The decoder must find on every still what the models' own reference finds: the
-// same boxes within two pixels, with the same scores within a hundredth, one for
-// one. Only what is within a hundredth of the least score may be missing on either side.
-func TestAgreesWithReference(t *testing.T) {
+// A seen is a still and what a network's own decoder found in it.
+type seen struct {
+	still
+	w, h  int // pixels
+	found []raw
+}
+
+// TestStills lets each network look at every still, once, and holds what came of it
+// against the reference and against what is in the pictures.
+func TestStills(t *testing.T) {
+	all := stills(t)
 	want := reference(t)
 	for _, k := range networks() {
 		t.Run(k.String(), func(t *testing.T) {
 			n := network(t, k)
-			boxes, worstBox, worstScore := 0, 0., 0.
-			for _, s := range stills(t) {
+			var looks []seen
+			for _, s := range all {
 				p := s.open(t)
 				found, err := n.raws(p)
 				if err != nil {
 					t.Fatal(err)
 				}
-				left := slices.Clone(want[[2]string{k.String(), s.file}])
-				for _, r := range found {
-					r.box = event.Box{X: r.box.X * float64(p.W), Y: r.box.Y * float64(p.H), W: r.box.W * float64(p.W), H: r.box.H * float64(p.H)}
-					i := slices.IndexFunc(left, func(l raw) bool { return l.class == r.class && apart(l.box, r.box) <= 2 && math.Abs(l.score-r.score) <= 0.01 })
-					if i < 0 {
-						if r.score > floor+0.01 {
-							t.Errorf("%s: the reference does not find %+v; it still has %+v", s.file, r, left)
-						}
-						continue
-					}
-					boxes++
-					worstBox, worstScore = max(worstBox, apart(left[i].box, r.box)), max(worstScore, math.Abs(left[i].score-r.score))
-					left = slices.Delete(left, i, i+1)
-				}
-				for _, l := range left {
-					if l.score > floor+0.01 {
-						t.Errorf("%s: not found: %+v", s.file, l)
-					}
-				}
+				looks = append(looks, seen{s, p.W, p.H, found})
 			}
-			t.Logf("%d boxes agree, within %.2f pixels and a score of %.4f", boxes, worstBox, worstScore)
-			if boxes < 100 {
-				t.Errorf("only %d boxes were compared", boxes)
-			}
+			t.Run("reference", func(t *testing.T) {
+				agrees(t, looks, func(file string) []raw { return want[[2]string{k.String(), file}] })
+			})
+			t.Run("judged", func(t *testing.T) { judged(t, looks, n.kind.limits) })
 		})
+	}
+}
+
+// agrees holds that the decoder finds on every still what the models' own reference
+// finds: the same boxes within two pixels, with the same scores within a hundredth,
+// one for one. Only what is within a hundredth of the least score may be missing on
+// either side.
+func agrees(t *testing.T, looks []seen, reference func(file string) []raw) {
+	boxes, worstBox, worstScore := 0, 0., 0.
+	for _, s := range looks {
+		left := slices.Clone(reference(s.file))
+		for _, r := range s.found {
+			w, h := float64(s.w), float64(s.h)
+			r.box = event.Box{X: r.box.X * w, Y: r.box.Y * h, W: r.box.W * w, H: r.box.H * h}
+			i := slices.IndexFunc(left, func(l raw) bool {
+				return l.class == r.class && apart(l.box, r.box) <= 2 && math.Abs(l.score-r.score) <= 0.01
+			})
+			if i < 0 {
+				if r.score > floor+0.01 {
+					t.Errorf("%s: the reference does not find %+v; it still has %+v", s.file, r, left)
+				}
+				continue
+			}
+			boxes++
+			worstBox, worstScore = max(worstBox, apart(left[i].box, r.box)), max(worstScore, math.Abs(left[i].score-r.score))
+			left = slices.Delete(left, i, i+1)
+		}
+		for _, l := range left {
+			if l.score > floor+0.01 {
+				t.Errorf("%s: not found: %+v", s.file, l)
+			}
+		}
+	}
+	t.Logf("%d boxes agree, within %.2f pixels and a score of %.4f", boxes, worstBox, worstScore)
+	if boxes < 250 {
+		t.Errorf("only %d boxes were compared", boxes)
 	}
 }
 
@@ -201,41 +230,43 @@ func (c *count) add(there int, found bool) {
 func (c count) precision() float64 { return float64(c.hits) / float64(max(1, c.hits+c.wrong)) }
 func (c count) recall() float64    { return float64(c.hits) / float64(max(1, c.hits+c.misses)) }
 
-// TestStills holds how well the networks do on whole pictures, once judged. The
-// floors of animals are the promise; the others leave a margin to what is reached.
-func TestStills(t *testing.T) {
-	all := stills(t)
-	for _, k := range networks() {
-		t.Run(k.String(), func(t *testing.T) {
-			n := network(t, k)
-			var plain, hard struct{ animal, person, vehicle, dog, cat count }
-			for _, s := range all {
-				found, err := n.Find(s.open(t))
-				if err != nil {
-					t.Fatal(err)
-				}
-				has := func(c event.Category, l event.Label) bool {
-					return slices.ContainsFunc(found, func(d detect.Detection) bool { return d.Category == c && (l == event.NoLabel || d.Label == l) })
-				}
-				to := &plain
-				if s.hard {
-					to = &hard
-				}
-				to.animal.add(s.animal, has(event.Animal, event.NoLabel))
-				to.person.add(s.person, has(event.Person, event.NoLabel))
-				to.vehicle.add(s.vehicle, has(event.Vehicle, event.NoLabel))
-				to.dog.add(s.dog, has(event.Animal, event.Dog))
-				to.cat.add(s.cat, has(event.Animal, event.Cat))
-			}
-			for name, c := range map[string][2]count{
-				"animal": {plain.animal, hard.animal}, "person": {plain.person, hard.person}, "vehicle": {plain.vehicle, hard.vehicle},
-				"dog": {plain.dog, hard.dog}, "cat": {plain.cat, hard.cat},
-			} {
-				t.Logf("%s: precision %.2f, recall %.2f, of %+v; hard ones %+v", name, c[0].precision(), c[0].recall(), c[0], c[1])
-			}
-			if a := plain.animal; a.precision() < 0.97 || a.recall() < 0.95 {
-				t.Errorf("animals: precision %.3f, recall %.3f", a.precision(), a.recall())
-			}
-		})
+// judged holds how well a network does on whole pictures, by what may be told of
+// them. The floors of animals are what is promised; the others leave a margin to
+// what is reached.
+func judged(t *testing.T, looks []seen, least limits) {
+	type tally map[string]*count
+	plain, hard := tally{}, tally{}
+	add := func(to tally, name string, there int, found bool) {
+		if to[name] == nil {
+			to[name] = new(count)
+		}
+		to[name].add(there, found)
+	}
+	for _, s := range looks {
+		found := judge(s.found, least)
+		of := func(c event.Category) bool {
+			return slices.ContainsFunc(found, func(d detect.Detection) bool { return d.Category == c })
+		}
+		labelled := func(l event.Label) bool {
+			return slices.ContainsFunc(found, func(d detect.Detection) bool { return d.Label == l })
+		}
+		to := plain
+		if s.hard {
+			to = hard
+		}
+		add(to, "animal", s.animal, of(event.Animal))
+		add(to, "person", s.person, of(event.Person))
+		add(to, "vehicle", s.vehicle, of(event.Vehicle))
+		add(to, "dog", s.dog, labelled(event.Dog))
+		add(to, "cat", s.cat, labelled(event.Cat))
+	}
+	for name, floor := range map[string]struct{ precision, recall float64 }{
+		"animal": {0.97, 0.95}, "person": {0.85, 0.9}, "vehicle": {0.6, 0.8}, "dog": {0.6, 0.5}, "cat": {0.5, 0.7},
+	} {
+		c := plain[name]
+		t.Logf("%s: precision %.3f, recall %.3f, of %+v; of the hard ones %+v", name, c.precision(), c.recall(), *c, *hard[name])
+		if c.precision() < floor.precision || c.recall() < floor.recall {
+			t.Errorf("%s: below the floor: %+v", name, floor)
+		}
 	}
 }
