@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"doorbelld/internal/footage"
+	"doorbelld/internal/link"
 )
 
 func TestMain(m *testing.M) {
@@ -26,6 +27,9 @@ func TestMain(m *testing.M) {
 
 // blindEye stands in an eye's place in scripts that are not about seeing.
 func blindEye() {
+	if len(os.Args) > 1 && os.Args[1] == link.BenchCommand {
+		inventiveEye()
+	}
 	fmt.Fprintln(os.Stderr, "there is nothing to see in a script")
 	os.Exit(1)
 }

@@ -28,12 +28,18 @@ import (
 	"doorbelld/internal/model"
 )
 
+// DefaultSmallest is the height of the smallest thing that matters, if nobody says
+// otherwise, and the least and the most that can be said; fractions of the picture's.
+const (
+	DefaultSmallest          = 0.08
+	MinSmallest, MaxSmallest = 0.02, 0.5
+)
+
 // The defaults, all of them but the folders, which depend on who runs the
 // program (see surroundings). A camera's format, size and rate are chosen by
 // what it offers; pace, loop and url default to the first of their words.
 const (
 	defaultClipFPS  = 10
-	defaultSmallest = 0.08
 	defaultModel    = model.Fast
 	defaultChip     = "gpiochip0"
 	defaultDebounce = 30 * time.Millisecond

@@ -19,12 +19,11 @@ import (
 
 // Bounds on what the file may ask for.
 const (
-	minFPS, maxFPS           = 1, 60
-	minWidth, maxWidth       = 160, 4096 // pixels; detection looks at 160
-	minHeight, maxHeight     = 90, 4096
-	minSmallest, maxSmallest = 0.02, 0.5
-	maxUsername              = 256 // bytes
-	maxControls              = 64
+	minFPS, maxFPS       = 1, 60
+	minWidth, maxWidth   = 160, 4096 // pixels; detection looks at 160
+	minHeight, maxHeight = 90, 4096
+	maxUsername          = 256 // bytes
+	maxControls          = 64
 	// Of camera modules.
 	maxShutter = 200_000_000 // microseconds; the longest that any sensor has
 	maxGain    = 64
@@ -223,7 +222,7 @@ func readControls(s *section) (all []Control) {
 func readMotion(s *section) Motion {
 	smallest := s.take("smallest")
 	s.close()
-	return Motion{Smallest: smallest.number(minSmallest, maxSmallest, defaultSmallest)}
+	return Motion{Smallest: smallest.number(MinSmallest, MaxSmallest, DefaultSmallest)}
 }
 
 func readDetect(s *section) Detect {

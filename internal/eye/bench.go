@@ -58,7 +58,7 @@ func Measure(ctx context.Context, b link.Bench, outputs []io.WriteSeeker, words 
 	defer runtime.UnlockOSThread()
 
 	b.Setup.RealTime, b.Setup.Loop = false, false
-	m := &measurement{bench: b, beat: newBeat(b.Setup.FPS), lives: lives{open: map[lifeKey]int{}}}
+	m := &measurement{bench: b, beat: newBeat(b.Setup.FPS), lives: chronicle{open: map[lifeKey]int{}}}
 	o := sightOptions(b.Setup, nil)
 	o.Timed = m.timed
 	sight, err := NewSight(o)
@@ -81,6 +81,12 @@ func Measure(ctx context.Context, b link.Bench, outputs []io.WriteSeeker, words 
 
 	hall := &eye{setup: b.Setup, words: words}
 	source, err := hall.open(ctx)
+	if ctx.Err() != nil {
+		if err == nil {
+			err = source.Close()
+		}
+		return link.Report{}, errors.Join(ctx.Err(), err)
+	}
 	if err != nil {
 		return m.failed(err, words), nil
 	}
@@ -109,7 +115,7 @@ type measurement struct {
 	bare    *opencv.Decoder // nil: nothing to compare with
 	account *account        // nil: nobody asks why
 	drawer  *drawer         // nil: nothing is drawn
-	lives   lives
+	lives   chronicle
 	costs   [link.StageBare + 1]cost
 	report  link.Report
 
@@ -272,15 +278,15 @@ type lifeKey struct {
 	category event.Category
 }
 
-// lives are put together out of sightings.
-type lives struct {
+// A chronicle puts lives together out of sightings.
+type chronicle struct {
 	list []link.Life
 	open map[lifeKey]int // index in list of those that have not ended; -1: it is not in there
 	lost uint64
 }
 
 // take adds what was told of the frame at pts.
-func (l *lives) take(found []detect.Sighting, pts time.Duration) {
+func (l *chronicle) take(found []detect.Sighting, pts time.Duration) {
 	for _, s := range found {
 		k := lifeKey{s.Track, s.Category}
 		i, known := l.open[k]
@@ -309,7 +315,7 @@ func (l *lives) take(found []detect.Sighting, pts time.Duration) {
 }
 
 // finish takes what is told when nobody looks any more.
-func (l *lives) finish(found []detect.Sighting, pts time.Duration) {
+func (l *chronicle) finish(found []detect.Sighting, pts time.Duration) {
 	for _, s := range found {
 		if i, ok := l.open[lifeKey{s.Track, s.Category}]; ok && i >= 0 {
 			l.list[i].Open = true

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"slices"
 	"time"
 
 	"doorbelld/internal/avi"
@@ -65,7 +66,7 @@ func (d *drawer) looked(l detect.Look, found []detect.Detection) {
 }
 
 // frame draws f, of which found was told, if it is one to be drawn.
-func (d *drawer) frame(f capture.Frame, w *detect.Watcher, found []detect.Sighting, l *lives, why link.Why) error {
+func (d *drawer) frame(f capture.Frame, w *detect.Watcher, found []detect.Sighting, l *chronicle, why link.Why) error {
 	if d.news {
 		d.lookAt, d.news = f.PTS, false
 	}
@@ -133,36 +134,41 @@ func (d *drawer) close() (drawn []link.Drawn, full bool, err error) {
 }
 
 // assign gives each life that has begun a row, as long as one is free.
-func (d *drawer) assign(l *lives, now time.Duration) {
+func (d *drawer) assign(l *chronicle, now time.Duration) {
 	for i := range d.rows {
 		if k := d.rows[i]; k > 0 && !d.shown(l, k-1, now) {
 			d.rows[i] = 0
 		}
 	}
 	for k := len(l.list) - 1; k >= 0 && l.list[k].StartS == now.Seconds(); k-- {
-		for i := range d.rows {
-			if d.rows[i] == 0 {
-				d.rows[i] = k + 1
-				break
-			}
+		if i := d.free(l); i >= 0 {
+			d.rows[i] = k + 1
 		}
 	}
 }
 
+// free gives a row that shows nothing, else one that shows what has ended, else -1.
+func (d *drawer) free(l *chronicle) int {
+	if i := slices.Index(d.rows[:], 0); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(d.rows[:], func(k int) bool { return !l.alive(k - 1) })
+}
+
 // shown reports whether anything of the life k lies within the window.
-func (d *drawer) shown(l *lives, k int, now time.Duration) bool {
+func (d *drawer) shown(l *chronicle, k int, now time.Duration) bool {
 	return l.alive(k) || l.list[k].EndS > (now-drawnWindow).Seconds()
 }
 
 // alive reports whether the life k has not ended.
-func (l *lives) alive(k int) bool {
+func (l *chronicle) alive(k int) bool {
 	i, ok := l.open[lifeKey{l.list[k].Track, l.list[k].Category}]
 	return ok && i == k
 }
 
 // marks gives what is drawn over the picture: zones, what moves and why it does not
 // count, what the network looked at and found, and what is told about.
-func (d *drawer) marks(a detect.Account, l *lives, now time.Duration) (all []opencv.Mark) {
+func (d *drawer) marks(a detect.Account, l *chronicle, now time.Duration) (all []opencv.Mark) {
 	for _, z := range d.zones {
 		all = append(all, opencv.Mark{Outline: z.Polygon, Colour: white, Text: z.Name})
 	}
@@ -176,11 +182,11 @@ func (d *drawer) marks(a detect.Account, l *lives, now time.Duration) (all []ope
 	if d.lookAt >= 0 && now-d.lookAt < drawnLook {
 		all = append(all, opencv.Mark{Box: d.look.Part, Colour: blue, Text: "look"})
 		for _, f := range d.found {
-			all = append(all, opencv.Mark{Box: f.Box, Colour: colour[f.Category], Text: words(f.Category, f.Label, f.Score)})
+			all = append(all, opencv.Mark{Box: f.Box, Colour: colour[f.Category], Text: words(f.Category, f.Label, f.Score), Below: true})
 		}
 	}
 	for _, p := range a.Present {
-		m := opencv.Mark{Box: p.Box, Thick: true, Colour: colour[p.Category]}
+		m := opencv.Mark{Box: p.Box, Thick: true, Colour: colour[p.Category], Below: p.Category == event.Motion}
 		for k := range l.list {
 			if life := l.list[k]; life.Track == p.Track && life.Category == p.Category && l.alive(k) {
 				m.Text = fmt.Sprintf("#%d %s %.1f s", life.Track, words(life.Category, life.Label, life.Score), now.Seconds()-life.StartS)
@@ -201,7 +207,7 @@ func words(c event.Category, l event.Label, score float64) string {
 
 // lines gives what is drawn below the picture: the time, why it does or does not
 // count, and the lives of the last seconds.
-func (d *drawer) lines(l *lives, now time.Duration, why link.Why) []opencv.Line {
+func (d *drawer) lines(l *chronicle, now time.Duration, why link.Why) []opencv.Line {
 	all := []opencv.Line{{Text: fmt.Sprintf("%.1f s   %s", now.Seconds(), why), Colour: white}}
 	at := func(s float64) float64 { return 1 - (now.Seconds()-s)/drawnWindow.Seconds() }
 	for _, k := range d.rows {

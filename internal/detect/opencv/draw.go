@@ -16,13 +16,14 @@ import (
 const mostDrawn = 1280
 
 // A Mark is drawn over a picture: a box, or an outline with its last corner joined
-// to its first, and a few words of ASCII at its top left.
+// to its first, and a few words of ASCII above it or below.
 type Mark struct {
 	Box     event.Box     // fractions of the frame; the zero Box is none
 	Outline []event.Point // likewise
 	Colour  color.RGBA
 	Thick   bool
 	Text    string
+	Below   bool // the text
 }
 
 // A Line is drawn below a picture: bars, and words of ASCII over them.
@@ -121,7 +122,10 @@ func (c canvas) mark(m Mark) {
 		return
 	}
 	at := c.at(corners[0])
-	at.Y = max(at.Y-lineHeight, 0) // above, if there is room
+	at.Y = max(at.Y-lineHeight, 0) // where there is room
+	if m.Below {
+		at.Y = min(c.at(corners[len(corners)-1]).Y+1, c.picture.H-lineHeight)
+	}
 	size := gocv.GetTextSize(m.Text, font, fontScale, 1)
 	at.X = max(min(at.X, c.picture.W-size.X-2), 0)
 	gocv.Rectangle(c.mat, image.Rect(at.X, at.Y, at.X+size.X+1, at.Y+lineHeight-1), color.RGBA{}, -1)
