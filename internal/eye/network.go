@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -186,8 +185,6 @@ func newBeholder(n *network) *beholder {
 	b := &beholder{questions: make(chan question), answers: make(chan answer, 1), done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
-		// What OpenCV keeps for each thread it keeps once.
-		runtime.LockOSThread()
 		for q := range b.questions {
 			b.answers <- n.answer(q)
 		}
