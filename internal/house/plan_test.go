@@ -77,7 +77,7 @@ var rooms = []room{
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/vm", bench, nil},
 	{"scripts/vm/guest", bench, nil},
-	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate"}},
+	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate", "internal/event", "internal/model"}},
 }
 
 // homes gives the packages that may import a library, outside of tests. What we

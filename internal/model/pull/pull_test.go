@@ -364,29 +364,33 @@ func TestServerSaysNo(t *testing.T) {
 	b.holds(t, "net.weights.part") // it may be back tomorrow
 }
 
+// A server that stops talking, wherever it does. What there was before stays,
+// whatever came since.
 func TestStalled(t *testing.T) {
 	for name, sent := range map[string]int{"before a word": -1, "before the first byte": 0, "in the middle": 30_000} {
 		t.Run(name, func(t *testing.T) {
 			over := make(chan struct{})
 			b := newBench(t, func(b *bench, w http.ResponseWriter, _ *http.Request) {
 				if sent >= 0 {
-					w.Header().Set("Content-Length", strconv.Itoa(len(b.content)))
-					_, _ = w.Write(b.content[:sent])
+					w.Header().Set("Content-Range", "bytes 1000-99999/100000")
+					w.WriteHeader(http.StatusPartialContent)
+					_, _ = w.Write(b.content[1000 : 1000+sent])
 					_ = http.NewResponseController(w).Flush()
 				}
 				<-over
 			})
+			b.left(t, b.content[:1000])
 			b.stall = 50 * time.Millisecond
 			err := b.Fetch(t.Context(), b.file)
 			close(over)
 			if !errors.Is(err, errStalled) || !strings.Contains(err.Error(), "nothing came any more for 50ms") {
 				t.Error(err)
 			}
-			var want []string
-			if sent > 0 {
-				want = []string{"net.weights.part"}
+			b.holds(t, "net.weights.part")
+			left, err := os.ReadFile(b.path() + ".part")
+			if err != nil || len(left) < 1000 || !bytes.HasPrefix(b.content, left) {
+				t.Errorf("%d bytes left, %v", len(left), err)
 			}
-			b.holds(t, want...)
 		})
 	}
 }
@@ -530,6 +534,10 @@ func TestBusy(t *testing.T) {
 	}
 	if err := late.lock(); !errors.Is(err, ErrBusy) {
 		t.Errorf("after another finished: %v", err)
+	}
+	b.left(t, nil) // a third one has begun
+	if err := late.lock(); !errors.Is(err, ErrBusy) {
+		t.Errorf("after another finished and a third began: %v", err)
 	}
 }
 
