@@ -73,6 +73,11 @@ var rooms = []room{
 	{"internal/promises", bench, nil},
 	{"internal/house", bench, nil},
 	{"scripts/internal/gotest", bench, nil},
+	{"scripts/internal/judge", bench, []string{"internal/event", "internal/link"}},
+	{"scripts/accuracy", bench, []string{
+		"scripts/internal/judge", "internal/footage", "internal/eye", "internal/link", "internal/event", "internal/model",
+		"internal/capture", "internal/detect", "internal/detect/opencv",
+	}},
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/vm", bench, nil},
