@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"slices"
 
+	"doorbelld/internal/capture"
 	"doorbelld/internal/event"
 )
-
-// blank is what every pixel outside the zones is set to.
-const blank = 0
 
 // noZone marks a pixel outside all zones; it also bounds how many zones there can be.
 const noZone = 255
 
-// A mask blanks what the owner did not allow to be looked at. It is rasterised
+// A mask blanks, with zeros, what the owner did not allow to be looked at. It is rasterised
 // for one size of luma: a pixel is allowed if its centre lies in a zone.
 type mask struct {
 	w, h  int
@@ -52,7 +50,7 @@ func newMask(zones []event.Zone, everything bool, w, h int) *mask {
 // apply blanks l outside the zones. l must have the mask's size.
 func (m *mask) apply(l Luma) {
 	for _, s := range m.spans {
-		fill(l.Pix[s[0]:s[1]], blank)
+		clear(l.Pix[s[0]:s[1]])
 	}
 }
 
@@ -71,8 +69,8 @@ func (m *mask) allows(x, y, n int) bool {
 // blankPart blanks a picture of width×height pixels of size bytes each, which
 // shows part of the frame, outside the zones. It keeps nothing and shares nothing.
 func blankPart(zones []event.Zone, pix []byte, width, height, size int, part event.Box) {
-	if width < 1 || height < 1 || size < 1 || len(pix) != width*height*size || part.Validate() != nil {
-		fill(pix, blank) // nobody knows what it shows
+	if width < 1 || width > capture.MaxSide || height < 1 || height > capture.MaxSide || size < 1 || size > 4 || len(pix) != width*height*size || part.Validate() != nil {
+		clear(pix) // nobody knows what it shows
 		return
 	}
 	r := raster{part: part, w: width, h: height}
@@ -88,7 +86,7 @@ func blankPart(zones []event.Zone, pix []byte, width, height, size int, part eve
 			for x < width && !allowed[x] {
 				x++
 			}
-			fill(row[from*size:x*size], blank)
+			clear(row[from*size : x*size])
 		}
 	}
 }

@@ -13,8 +13,9 @@ const (
 	agree     = 2                      // … so many must agree before a thing is told of
 	turn      = 4                      // of the last memory looks that must agree on another category to change it
 	memory    = 5                      // looks that are remembered
-	unlikely  = 0.005                  // how sure it must be that looks which do not show a thing did not miss it
-	stillThen = 3 * time.Second        // how long that must last
+	unlikely  = 0.002                  // chance that looks in a row miss what is there, from which on it is gone
+	leaving   = 3 * time.Second        // how long that must last for what moved lately
+	standing  = 8 * time.Second        // and for what has not: nothing leaves without moving, so rather the looks are wrong
 	lost      = 15 * time.Second       // what no look has shown for so long is over, whatever moves there
 	candidacy = 8 * time.Second        // how long one look alone is worth something
 	settled   = 10 * time.Minute       // what has not moved at all for so long belongs to the scene
@@ -24,6 +25,7 @@ const (
 // How objects are told of, where that differs from tracks.
 const (
 	objectZoneProof = time.Second     // looks are rarer and their boxes looser than frames
+	stillZoneProof  = 5 * time.Second // for what stands, where only the boxes move
 	labelEvery      = 5 * time.Second // between updates of the label
 )
 
@@ -33,9 +35,11 @@ const (
 type object struct {
 	id       uint32         // the number of the thing; 0 for a candidate
 	category event.Category // what it is; only with an id
+	home     uint32         // track of the region that it was first seen on
 	on       uint32         // track of the moving region that carries it; 0: it stands still
 	box      event.Box      // fractions of the picture
 	then     event.Box      // in the frame that the last Look is taken from
+	at       event.Box      // where a look last showed it
 
 	recent    [memory]event.Category // what the last looks took it for, the newest first; 0: they did not show it
 	misses    int                    // looks in a row that did not
@@ -44,8 +48,9 @@ type object struct {
 	moved     time.Duration          // of the last frame that it moved in
 	looked    time.Duration          // of the last frame that it was looked for in
 
-	first, ran event.Point // of a candidate: where it was first, and how far its region has run since
-	doubtful   bool        // of a candidate: another thing explains what moves there
+	first, ran event.Point // of a candidate: where it was first, and how far its region had run by then
+	went       bool        // of a candidate: it goes where its region goes …
+	alike      int         // … or so many looks showed it as large as that, with nothing else there
 
 	match int     // index of the detection that shows it in the look being taken in, or -1
 	hits  int     // votes
@@ -66,11 +71,11 @@ type object struct {
 func (o *object) shows(d *seen, taken time.Duration) {
 	o.push(d.Category)
 	for ; o.misses > 0; o.misses-- { // only now is it known that it was there
-		o.sight -= o.sight / 8
+		o.sight -= o.sight / 24
 	}
-	o.sight += (1 - o.sight) / 8
+	o.sight += (1 - o.sight) / 24
 	o.confirmed = taken
-	o.on = d.on
+	o.on, o.at = d.on, d.Box
 	if d.Category == event.Animal {
 		o.kinds.vote(d.Label, d.Score)
 	}
@@ -79,7 +84,7 @@ func (o *object) shows(d *seen, taken time.Duration) {
 		o.hits++
 		o.score += (d.Score - o.score) / float64(min(o.hits, 10))
 	}
-	const smooth = 0.5 // what stands still is seen a little elsewhere each time
+	const smooth = 0.25 // what stands still is seen a little elsewhere each time
 	if d.on != 0 {
 		o.box = d.box
 		return
@@ -121,7 +126,7 @@ func (o *object) agreed(n, m int) event.Category {
 // for what the network sees well, more for what it often misses.
 func (o *object) enough() int {
 	n := math.Ceil(math.Log(unlikely) / math.Log(1-min(o.sight, 0.9)))
-	return int(min(max(n, 3), 8))
+	return int(min(max(n, 3), 12))
 }
 
 // over reports whether the object's life has ended by now.
@@ -134,16 +139,20 @@ func (o *object) over(now time.Duration) bool {
 		return true
 	case now-o.moved < pausing:
 		return false
+	case o.confirmed-o.moved > pausing:
+		return o.misses >= 2*o.enough() && unseen >= standing
 	}
-	return o.misses >= o.enough() && unseen >= stillThen
+	return o.misses >= o.enough() && unseen >= leaving
 }
 
 // try compares the way of a candidate, shown as d, with that of the region it lies
 // on, which has run so far in all. What stayed while the region ran is scenery,
-// like the parked car that somebody walks past, and begins anew; what went along
-// moves, whatever else does.
+// like the parked car that somebody walks past, and begins anew.
 func (o *object) try(d *seen, ran event.Point) {
 	c := d.Box.Centre()
+	if d.alike {
+		o.alike++
+	}
 	if d.on != 0 && d.on != o.on {
 		o.first, o.ran = c, d.ran
 		return
@@ -157,11 +166,15 @@ func (o *object) try(d *seen, ran event.Point) {
 	switch {
 	case math.Hypot(mx, my) < 0.3*run:
 		clear(o.recent[:])
-		o.first, o.ran = c, ran
+		o.first, o.ran, o.went, o.alike = c, ran, false, 0
 	case math.Hypot(mx-dx, my-dy) < 0.6*run:
-		o.doubtful = false
+		o.went = true
 	}
 }
+
+// moves reports whether a candidate is what moves where it was seen, and not only
+// something that lies there.
+func (o *object) moves() bool { return o.went || o.alike >= agree }
 
 // guess gives what o is taken for so far.
 func (o *object) guess() event.Category {
@@ -174,11 +187,21 @@ func (o *object) guess() event.Category {
 // candidate makes an object of a first detection in the frame at taken.
 func candidate(d *seen, taken time.Duration) object {
 	o := object{
-		box: d.box, first: d.Box.Centre(), ran: d.ran, doubtful: d.own < onRegion,
-		sight: 0.8, moved: taken, looked: taken, match: -1,
+		box: d.box, first: d.Box.Centre(), ran: d.ran, home: d.on,
+		sight: 0.7, moved: taken, looked: taken, match: -1,
+	}
+	if d.alike {
+		o.alike = 1
 	}
 	o.shows(d, taken)
 	return o
+}
+
+// succeed lets o go on as the candidate c, which is the same thing in another
+// place.
+func (o *object) succeed(c *object) {
+	o.box, o.at, o.on, o.confirmed, o.moved, o.looked, o.misses = c.box, c.at, c.on, c.confirmed, c.moved, c.looked, 0
+	o.push(o.category)
 }
 
 // sighting gives what is told of the object.
@@ -206,8 +229,12 @@ func (o *object) tell(now time.Duration, zone int, out []Sighting) []Sighting {
 		return o.say(event.Start, now, out)
 	}
 	const moved = 0.3 // IoU with the box last told, below which it is elsewhere
-	newZone := o.zone != o.told.Zone && now-o.since >= objectZoneProof
-	newPlace := o.zone == o.told.Zone && now-o.toldAt >= tellEvery && o.box.IoU(o.told.Box) < moved
+	proof := objectZoneProof
+	if now-o.moved > pausing {
+		proof = stillZoneProof
+	}
+	newZone := o.zone != o.told.Zone && now-o.since >= proof
+	newPlace := o.zone == o.told.Zone && o.misses == 0 && now-o.toldAt >= tellEvery && o.box.IoU(o.told.Box) < moved
 	newLabel := o.lifeOf == event.Animal && now-o.labelAt >= labelEvery && o.kinds.settle()
 	if newLabel {
 		o.labelAt = now

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ const maxSeen = 32
 const (
 	whole     = 0.8 // of an object that lies in a look, for the look to speak of it
 	onRegion  = 0.3 // of a detection that must lie on what moves, for it to be what moves
+	asRegion  = 0.4 // IoU with what moves, to be that and nothing else
 	sameThing = 0.6 // of the smaller of two detections of one category: one thing, seen twice
 	samePlace = 0.5 // IoU with a detection of another category that is the thing all the same
 )
@@ -28,7 +30,7 @@ type seen struct {
 	box   event.Box   // where the thing is in the last frame, if it went on with what carries it
 	on    uint32      // track of the region it lies on, 0 if it hardly lies on any
 	cover float64     // share of it that lies there …
-	own   float64     // … and on no better detection
+	alike bool        // it is about as large as the region, and what moves there
 	ran   event.Point // how far that region had run
 	cut   bool        // by the edge of the part that was looked at
 	taken bool
@@ -69,17 +71,17 @@ func (th *things) hold(ts *tracks, wanted wish) {
 	}
 }
 
-// heir gives the number of the thing that stands at box and has no track of its
+// heir gives the number of the thing that moves at box and has no track of its
 // own, or 0: of two who came as one region, the one that goes another way.
 func (th *things) heir(ts *tracks, box event.Box) uint32 {
-	best, id := onRegion, uint32(0)
+	best, id := 0.0, uint32(0)
 	for i := range th.list {
 		o := &th.list[i]
 		if o.id == 0 || ts.find(o.id) >= 0 {
 			continue
 		}
-		if share := within(o.box, box); share >= best {
-			best, id = share, o.id
+		if fit := affinity(o.box, box); fit > best {
+			best, id = fit, o.id
 		}
 	}
 	return id
@@ -155,9 +157,14 @@ func (th *things) answer(ts *tracks, look Look, found []Detection, wanted wish, 
 		return
 	}
 	th.open = false
+	for i := range th.list {
+		th.list[i].match = -1
+	}
 	th.take(look, found, stands)
+	th.place()
+	th.match(true)
+	th.match(false)
 	th.compare()
-	th.match()
 	for i := range th.list {
 		o := &th.list[i]
 		switch {
@@ -205,10 +212,9 @@ func (th *things) take(look Look, found []Detection, stands func(event.Box) (int
 	th.found = kept
 }
 
-// compare finds out what of the detections moved in the frame that was looked at.
-// What moves there speaks for the detection that fits it best; another one in the
-// same place, as the parked car behind who walks, must move by itself.
-func (th *things) compare() {
+// place finds out on what moving region of the frame that was looked at each
+// detection lies.
+func (th *things) place() {
 	for i := range th.found {
 		d := &th.found[i]
 		for k := range th.trails {
@@ -218,30 +224,41 @@ func (th *things) compare() {
 				d.box = moved(d.Box, event.Point{X: t.run.X - t.then.run.X, Y: t.run.Y - t.then.run.Y})
 			}
 		}
-		d.own = d.cover
 	}
-	for k := range th.trails {
+}
+
+// compare finds out which detections are what moves. What moves speaks for the
+// detection that fits it best, or for the object that was there before; another
+// one in the same place, as the parked car behind who walks, must move by itself.
+func (th *things) compare() {
+	for i := range th.found {
+		d := &th.found[i]
+		k := th.trail(d.on)
+		if k < 0 {
+			continue
+		}
 		t := &th.trails[k]
-		best := -1
-		for i := range th.found {
-			if d := &th.found[i]; d.on == t.track && (best < 0 || t.then.box.IoU(d.Box) > t.then.box.IoU(th.found[best].Box)) {
-				best = i
+		fits := t.then.box.IoU(d.Box)
+		own := d.cover
+		explain := func(b event.Box) { own = min(own, d.cover-within(d.Box, common(t.then.box, b))) }
+		for n := range th.found {
+			if e := &th.found[n]; n != i && e.on == d.on && t.then.box.IoU(e.Box) > fits {
+				explain(e.Box)
 			}
 		}
-		for i := range th.found {
-			if d := &th.found[i]; d.on == t.track && i != best {
-				d.own -= within(d.Box, common(t.then.box, th.found[best].Box))
+		for n := range th.list {
+			if o := &th.list[n]; o.id != 0 && o.match < 0 && (o.on == d.on || o.id == d.on) {
+				explain(o.then)
 			}
 		}
+		d.alike = fits >= asRegion && own >= onRegion
 	}
 }
 
 // match gives detections to objects, the best pair first. Of equal pairs the
-// older object and the surer detection win.
-func (th *things) match() {
-	for i := range th.list {
-		th.list[i].match = -1
-	}
+// older object and the surer detection win. same says whether the categories must
+// agree; who is sure of that comes first.
+func (th *things) match(same bool) {
 	for {
 		best, bo, bd := 0.0, -1, -1
 		for i := range th.list {
@@ -252,7 +269,7 @@ func (th *things) match() {
 				if th.found[k].taken {
 					continue
 				}
-				if f := th.fit(&th.list[i], &th.found[k]); f > best {
+				if f := th.fit(&th.list[i], &th.found[k], same); f > best {
 					best, bo, bd = f, i, k
 				}
 			}
@@ -266,21 +283,19 @@ func (th *things) match() {
 }
 
 // fit tells how well d fits o: 0 is not at all.
-func (th *things) fit(o *object, d *seen) float64 {
+func (th *things) fit(o *object, d *seen, same bool) float64 {
 	iou := o.then.IoU(d.Box)
-	same := d.Category == o.guess()
+	if (d.Category == o.guess()) != same || !same && iou < samePlace {
+		return 0
+	}
 	rides := d.on != 0 && (d.on == o.on || d.on == o.id)
 	k := th.trail(o.on)
-	went := k >= 0 && th.trails[k].then.moving
-	if iou < samePlace && (!same || went && !rides) {
-		return 0 // another thing, or what lies where the object was before it went on
+	if went := k >= 0 && th.trails[k].then.moving; went && !rides && iou < samePlace {
+		return 0 // it lies where the object was before it went on
 	}
 	f := affinity(o.then, d.Box)
 	if rides {
 		f = max(f, 0.05) // on one region, however fast it goes
-	}
-	if same {
-		f *= 1.25
 	}
 	if o.id != 0 {
 		f *= 1.25
@@ -338,11 +353,17 @@ func (th *things) doubles(c event.Category, box event.Box, but *object) bool {
 // elect lets candidates become things, and things be taken for something else,
 // where enough looks agree.
 func (th *things) elect(ts *tracks, wanted wish) {
-	for i := range th.list {
+	for i := 0; i < len(th.list); i++ {
 		o := &th.list[i]
 		if o.id == 0 {
 			c := o.agreed(agree, votes)
-			if c == 0 || o.doubtful || th.doubles(c, o.box, o) {
+			if c == 0 || !o.moves() || th.doubles(c, o.box, o) {
+				continue
+			}
+			if p := th.missing(c, o); p != nil {
+				p.succeed(o)
+				th.list = slices.Delete(th.list, i, i+1)
+				i--
 				continue
 			}
 			o.category = c
@@ -350,20 +371,41 @@ func (th *things) elect(ts *tracks, wanted wish) {
 		} else if c := o.agreed(turn, memory); c != 0 && c != o.category {
 			o.category, o.score, o.hits = c, o.vote, 1
 		}
-		if o.match < 0 && o.hits > 0 && o.misses > 0 || !wanted.has(o.category) {
-			continue
-		}
-		if k := th.trail(o.on); k >= 0 {
+	}
+	for i := range th.list {
+		o := &th.list[i]
+		if k := th.trail(o.on); k >= 0 && o.id != 0 && o.misses == 0 && wanted.has(o.category) {
 			th.trails[k].barren = 0
 		}
 	}
 }
 
-// number gives o the number of the track that carries it, if no other object has
-// it, or a new one.
+// missing gives the object of category c that the candidate o must be: one that
+// the last look at it did not show, and that can have come here since. Behind a
+// tree, and where regions merge and part, the way of a thing is lost.
+func (th *things) missing(c event.Category, o *object) *object {
+	const speed = 0.5 // picture widths or heights a second
+	var best *object
+	least := 0.0
+	for i := range th.list {
+		p := &th.list[i]
+		if p.id == 0 || p.category != c || p.misses == 0 {
+			continue
+		}
+		a, b := p.at.Centre(), o.at.Centre()
+		far := math.Hypot(a.X-b.X, a.Y-b.Y) - speed*(o.confirmed-p.confirmed).Seconds() - (math.Hypot(p.at.W, p.at.H)+math.Hypot(o.at.W, o.at.H))/2
+		if far < least {
+			best, least = p, far
+		}
+	}
+	return best
+}
+
+// number gives o the number of the track that it was first seen on, if no other
+// object has it, or a new one.
 func (th *things) number(ts *tracks, o *object) uint32 {
-	if ts.find(o.on) >= 0 && !slices.ContainsFunc(th.list, func(p object) bool { return p.id == o.on }) {
-		return o.on
+	if ts.find(o.home) >= 0 && !slices.ContainsFunc(th.list, func(p object) bool { return p.id == o.home }) {
+		return o.home
 	}
 	return ts.numbers.next()
 }

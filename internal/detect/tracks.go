@@ -83,12 +83,18 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 
 // number gives a track that was proven at box its number.
 func (ts *tracks) number(box event.Box) uint32 {
-	if ts.heir != nil {
-		if id := ts.heir(box); id != 0 {
-			return id
-		}
+	if id := ts.trackless(box); id != 0 {
+		return id
 	}
 	return ts.numbers.next()
+}
+
+// trackless gives the number of the thing at box that has no track, or 0.
+func (ts *tracks) trackless(box event.Box) uint32 {
+	if ts.heir == nil {
+		return 0
+	}
+	return ts.heir(box)
 }
 
 // find gives the index of the track of that number, or -1.
@@ -161,10 +167,11 @@ func affinity(t, s event.Box) float64 {
 }
 
 // join adds spottings that lie in a followed track's place to it: a person's
-// head and legs are one thing even where the coat looks like the wall.
+// head and legs are one thing even where the coat looks like the wall. But one
+// that is known to be another thing is left alone.
 func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox) (event.Box, int)) {
 	for k := range found {
-		if found[k].taken {
+		if found[k].taken || ts.trackless(found[k].box) != 0 {
 			continue
 		}
 		c := found[k].box.Centre()

@@ -1,17 +1,19 @@
-// Package detect tells what moves in front of a fixed camera: grey pictures
-// go in, and for each moving thing one start, perhaps updates, and one end come
-// out.
+// Package detect tells what is in front of a fixed camera: grey pictures go in,
+// and for each thing one start, perhaps updates, and one end come out. What moves
+// is told at once. What it is, a network says, which is not in this package: Look
+// names the part of a frame that is worth its time, Looked takes its answer in.
 //
-// It has no clock but the frames' own (PTS), no randomness and no goroutine:
-// the same frames give the same sightings. Pixels outside the owner's zones are
-// blanked in the caller's memory before anything here looks at them. Positions
-// that leave the package are fractions of the picture; inside it, boxes are
-// pixels of a working picture about 160 wide.
+// It has no clock but the frames' own (PTS), no randomness and no goroutine: the
+// same frames and answers give the same sightings. Pixels outside the owner's
+// zones are blanked in the caller's memory before anything here looks at them.
+// Positions that leave the package are fractions of the picture; inside it, what
+// moves is measured in pixels of a working picture about 160 wide.
 //
-// It keeps a background of the scene, never a picture of the past, and does not
-// say what moves, only that something does. What it is sure not to tell: a
-// change of light, a step of exposure, noise, leaves that keep moving, and what
-// came and stays.
+// It keeps a background of the scene, never a picture of the past, and of what it
+// saw only boxes, categories and labels: nothing by which a person could be known
+// again. What it is sure not to tell: a change of light, a step of exposure,
+// noise, leaves that keep moving, what came and stays, and what a network sees
+// where nothing moved.
 package detect
 
 import (
