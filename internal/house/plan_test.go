@@ -38,7 +38,7 @@ var rooms = []room{
 	{"internal/eye", seeing, []string{
 		"internal/capture", "internal/capture/v4l2", "internal/capture/pipe",
 		"internal/detect", "internal/detect/opencv",
-		"internal/link", "internal/event", "internal/model",
+		"internal/link", "internal/event", "internal/enum", "internal/model",
 	}},
 	{"cmd/doorbelld-eye", seeing, []string{"internal/eye"}},
 

@@ -25,7 +25,7 @@ import (
 )
 
 // Version of the schema. Both programs are built together and must agree.
-const Version = 1
+const Version = 2
 
 // The most that a body can hold: Setup alone comes near it.
 const maxBody = 64 << 10

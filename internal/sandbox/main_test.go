@@ -101,6 +101,7 @@ type task struct {
 	Devices    []string
 	Folders    []string
 	Files      []string
+	IfThere    []string
 	Env        []string
 	Args       []string // of the program; set by probing otherwise
 	Unfiltered bool
@@ -122,7 +123,7 @@ type outcome struct {
 
 func (k task) options(stderr io.Writer) Options {
 	o := Options{
-		Program: player, Args: k.Args, Env: k.Env, Devices: k.Devices, Files: k.Files, Folders: k.Folders, Stderr: stderr,
+		Program: player, Args: k.Args, Env: k.Env, Devices: k.Devices, Files: k.Files, IfThere: k.IfThere, Folders: k.Folders, Stderr: stderr,
 		Unfiltered: k.Unfiltered, Stage: []string{"/proc/self/exe", asStage}, skip: k.Skip,
 	}
 	if k.Stage != "" {

@@ -36,6 +36,11 @@ func newPlan(o Options, asRoot bool) (plan, error) {
 		}
 		p.Files = append(p.Files, path)
 	}
+	for _, name := range o.IfThere {
+		if path, err := regular(name); err == nil && path != eyePath {
+			p.IfThere = append(p.IfThere, path)
+		}
+	}
 	for _, name := range o.Folders {
 		path, err := filepath.Abs(name)
 		if err != nil {

@@ -46,9 +46,10 @@ const linkFD = 3
 type Options struct {
 	Program string   // the eye's file
 	Args    []string // what it is given after its name
-	Env     []string // KEY=value, beside PATH, LANG and OPENCV_FOR_THREADS_NUM; nothing is inherited
+	Env     []string // KEY=value, beside PATH, LANG and what keeps OpenCV small; nothing is inherited
 	Devices []string // the camera's nodes or links to them; it may read and write them
 	Files   []string // regular files that it may read, by the same absolute path
+	IfThere []string // likewise, but it runs without those that are not there, or that its user may not read
 	Folders []string // folders that it may read with all that is below, by the same absolute path
 
 	// Stage is the argument list of our own program that calls [Stage] with one

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +26,7 @@ type plan struct {
 	Env        []string
 	Devices    []device
 	Files      []string
+	IfThere    []string
 	Folders    []string
 	Namespaces bool  // the stage was started in namespaces of its own
 	Nobody     bool  // it is root and must not stay so
@@ -200,6 +202,15 @@ func (p plan) gifts() ([]gift, error) {
 		}
 		gifts = append(gifts, g)
 	}
+	for _, path := range p.IfThere {
+		g, err := take(path, path, asFile)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		gifts = append(gifts, g)
+	}
 	for _, path := range p.Folders {
 		g, err := take(path, path, asFile)
 		if err != nil {
@@ -235,11 +246,22 @@ func (p plan) reachable(who string) error {
 	return nil
 }
 
+// environment is what every eye is given. OpenCV computes in one thread: the other
+// cores are for the rest of the house. And what it frees is given back to the
+// machine: with an arena for each thread, and blocks that are kept for later, a
+// network that was loaded and freed leaves 20 to 70 MB behind, so 10.
+func environment() []string {
+	return []string{
+		"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "OPENCV_FOR_THREADS_NUM=1",
+		"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_TRIM_THRESHOLD_=131072",
+	}
+}
+
 // execute becomes the eye. Without a root of its own the program may lie where
 // its new user cannot go; then fd, an open path to it, leads there.
 func execute(program string, fd int, p plan) error {
 	argv := append([]string{filepath.Base(p.Program)}, p.Args...)
-	envv := append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "OPENCV_FOR_THREADS_NUM=1"}, p.Env...)
+	envv := append(environment(), p.Env...)
 	err := syscall.Exec(program, argv, envv)
 	if err == unix.EACCES && fd >= 0 {
 		err = executeFD(fd, argv, envv)
