@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"doorbelld/internal/footage"
 )
 
 func TestMain(m *testing.M) {
@@ -29,12 +31,20 @@ func blindEye() {
 }
 
 func TestScripts(t *testing.T) {
+	models, noModels := footage.Models()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TZ", "UTC")
+			e.Setenv("MODELS_HERE", models)
 			return nil
+		},
+		Condition: func(word string) (bool, error) {
+			if word == "models" {
+				return noModels == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", word)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "waitfor": waitFor, "takeport": takePort},
 	})

@@ -65,7 +65,7 @@ func (th *things) hold(ts *tracks, wanted wish) {
 		t.held = false
 		for k := range th.list {
 			if o := &th.list[k]; o.id != 0 && o.id == t.id && wanted.has(o.category) {
-				t.held, t.whole = true, o.box
+				t.held, t.stands = true, o.box
 			}
 		}
 	}

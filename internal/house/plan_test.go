@@ -57,15 +57,17 @@ var rooms = []room{
 	{"internal/button", talking, nil},
 	{"internal/console", talking, []string{"internal/gate", "internal/consent", "internal/event", "internal/enum"}},
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
+	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
-		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model",
+		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
 	}},
 
 	// What stands beside the house.
 	{"internal/enum/enumtest", bench, nil},
+	{"internal/footage", bench, nil},
 	{"internal/mosquitto", bench, nil},
 	{"internal/promises", bench, nil},
 	{"internal/house", bench, nil},
@@ -74,7 +76,7 @@ var rooms = []room{
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/vm", bench, nil},
 	{"scripts/vm/guest", bench, nil},
-	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate"}},
+	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate", "internal/event", "internal/model"}},
 }
 
 // homes gives the packages that may import a library, outside of tests. What we
