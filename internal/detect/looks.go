@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -15,6 +14,7 @@ const (
 	stillEvery   = time.Second            // what is known and stands
 	doubtEvery   = 500 * time.Millisecond // what the last look did not show
 	rarest       = 5 * time.Second        // what has stood for long
+	changedEvery = 500 * time.Millisecond // what showed nothing, and is elsewhere or larger now
 	barrenEvery  = time.Second            // what showed nothing; doubled each time, up to barrenRarest
 	barrenRarest = 8 * time.Second
 	tries        = 3                // looks that are open what they show
@@ -43,8 +43,8 @@ type trail struct {
 	looks   int           // so far
 	barren  int           // the last ones of them, that did not confirm anything wanted
 	looked  time.Duration // PTS of the last
-	from    event.Box     // where it was then
-	largest float64       // area that was looked at
+	places  event.Box     // all the places where it was looked at
+	largest float64       // the largest area of them
 	born    time.Duration
 }
 
@@ -77,7 +77,7 @@ func (th *things) follow(ts *tracks, now time.Duration) {
 		k := th.trail(t.id)
 		if k < 0 {
 			k = len(th.trails)
-			th.trails = append(th.trails, trail{track: t.id, box: t.box, barren: th.recall(t.box, now), looked: now, from: t.box, largest: t.box.W * t.box.H, born: now})
+			th.trails = append(th.trails, trail{track: t.id, box: t.box, barren: th.recall(t.box, now), looked: now, places: t.box, largest: t.box.W * t.box.H, born: now})
 		}
 		tr := &th.trails[k]
 		if t.now < 0 {
@@ -204,7 +204,7 @@ func (th *things) next(now time.Duration, wanted wish) (event.Box, bool) {
 		}
 		tr.looks++
 		tr.barren++
-		tr.looked, tr.from, tr.largest = now, tr.box, max(tr.largest, tr.box.W*tr.box.H)
+		tr.looked, tr.places, tr.largest = now, union(tr.places, tr.box), max(tr.largest, tr.box.W*tr.box.H)
 	case still != nil:
 		box, th.target = still.box, 0
 	default:
@@ -238,16 +238,15 @@ func (th *things) worth(t *trail, wanted wish) (class int, due time.Duration) {
 	case t.barren < tries:
 		return classOpen, t.looked + voteEvery
 	case t.changed():
-		return classBarren, t.looked + barrenEvery
+		return classBarren, t.looked + changedEvery
 	}
 	return classBarren, t.looked + min(barrenEvery<<min(t.barren-tries, 3), barrenRarest)
 }
 
-// changed reports whether the region is somewhere else, or larger, than what was
-// looked at.
+// changed reports whether the region is somewhere that was not looked at, or
+// larger than what was. What sways does not get far.
 func (t *trail) changed() bool {
-	a, b := t.from.Centre(), t.box.Centre()
-	return math.Abs(a.X-b.X) > t.from.W || math.Abs(a.Y-b.Y) > t.from.H || t.box.W*t.box.H > 2*t.largest
+	return !inside(t.places, t.box.Centre()) || t.box.W*t.box.H > 2*t.largest
 }
 
 // ask makes part the Look at the frame at now, and remembers what was where.

@@ -10,8 +10,9 @@ import (
 // How looks become a life, and when it is over. All times are PTS.
 const (
 	votes     = 3                      // of the last so many looks …
-	agree     = 2                      // … so many must agree before a thing is told of
-	turn      = 4                      // of the last memory looks that must agree on another category to change it
+	agree     = 2                      // … so many must agree before a thing is told of, …
+	sure      = 0.5                    // … and score so high on the average; else …
+	turn      = 4                      // … so many of the last memory looks, which it also takes to change a category
 	memory    = 5                      // looks that are remembered
 	unlikely  = 0.002                  // chance that looks in a row miss what is there, from which on it is gone
 	leaving   = 3 * time.Second        // how long that must last for what moved lately
@@ -41,20 +42,19 @@ type object struct {
 	then     event.Box      // in the frame that the last Look is taken from
 	at       event.Box      // where a look last showed it
 
-	recent    [memory]event.Category // what the last looks took it for, the newest first; 0: they did not show it
-	misses    int                    // looks in a row that did not
-	sight     float64                // share of the looks at it that showed it, as far as known
-	confirmed time.Duration          // of the last frame that showed it
-	moved     time.Duration          // of the last frame that it moved in
-	looked    time.Duration          // of the last frame that it was looked for in
+	recent    [memory]vote  // what the last looks took it for, the newest first
+	misses    int           // looks in a row that did not
+	sight     float64       // share of the looks at it that showed it, as far as known
+	confirmed time.Duration // of the last frame that showed it
+	moved     time.Duration // of the last frame that it moved in
+	looked    time.Duration // of the last frame that it was looked for in
 
 	first, ran event.Point // of a candidate: where it was first, and how far its region had run by then
 	went       bool        // of a candidate: it goes where its region goes …
 	alike      int         // … or so many looks showed it as large as that, with nothing else there
 
 	match int     // index of the detection that shows it in the look being taken in, or -1
-	hits  int     // votes
-	vote  float64 // the last one's score
+	hits  int     // votes for what it is
 	score float64 // their mean
 	kinds kinds
 
@@ -67,9 +67,15 @@ type object struct {
 	lifeOf  event.Category // what its life is told under
 }
 
+// A vote is what one look took an object for.
+type vote struct {
+	category event.Category // 0: it did not show it
+	score    float64
+}
+
 // shows takes in that a look at the frame at taken showed the object as d.
 func (o *object) shows(d *seen, taken time.Duration) {
-	o.push(d.Category)
+	o.push(vote{d.Category, d.Score})
 	for ; o.misses > 0; o.misses-- { // only now is it known that it was there
 		o.sight -= o.sight / 24
 	}
@@ -79,7 +85,6 @@ func (o *object) shows(d *seen, taken time.Duration) {
 	if d.Category == event.Animal {
 		o.kinds.vote(d.Label, d.Score)
 	}
-	o.vote = d.Score
 	if o.id == 0 || d.Category == o.category {
 		o.hits++
 		o.score += (d.Score - o.score) / float64(min(o.hits, 10))
@@ -97,29 +102,39 @@ func (o *object) shows(d *seen, taken time.Duration) {
 
 // hides takes in that a look did not show the object where it should be.
 func (o *object) hides() {
-	o.push(0)
+	o.push(vote{})
 	o.misses++
 }
 
-func (o *object) push(c event.Category) {
+func (o *object) push(v vote) {
 	copy(o.recent[1:], o.recent[:])
-	o.recent[0] = c
+	o.recent[0] = v
 }
 
-// agreed gives the category that n of the last m looks took it for, or 0.
-func (o *object) agreed(n, m int) event.Category {
-	for _, c := range o.recent[:m] {
-		count := 0
-		for _, r := range o.recent[:m] {
-			if r == c {
-				count++
+// agreed gives the category that n of the last m looks took it for, or 0, and
+// their mean score.
+func (o *object) agreed(n, m int) (c event.Category, score float64) {
+	for _, v := range o.recent[:m] {
+		count, sum := 0, 0.0
+		for _, u := range o.recent[:m] {
+			if u.category == v.category {
+				count, sum = count+1, sum+u.score
 			}
 		}
-		if c != 0 && count >= n {
-			return c
+		if v.category != 0 && count >= n {
+			return v.category, sum / float64(count)
 		}
 	}
-	return 0
+	return 0, 0
+}
+
+// elected gives what enough looks took a candidate for, or 0.
+func (o *object) elected() event.Category {
+	c, score := o.agreed(agree, votes)
+	if score < sure {
+		c, _ = o.agreed(turn, memory)
+	}
+	return c
 }
 
 // enough gives how many looks in a row must not show it before it has gone: few
@@ -181,7 +196,8 @@ func (o *object) guess() event.Category {
 	if o.id != 0 {
 		return o.category
 	}
-	return o.agreed(1, votes)
+	c, _ := o.agreed(1, votes)
+	return c
 }
 
 // candidate makes an object of a first detection in the frame at taken.
@@ -201,7 +217,7 @@ func candidate(d *seen, taken time.Duration) object {
 // place.
 func (o *object) succeed(c *object) {
 	o.box, o.at, o.on, o.confirmed, o.moved, o.looked, o.misses = c.box, c.at, c.on, c.confirmed, c.moved, c.looked, 0
-	o.push(o.category)
+	o.push(vote{o.category, c.score})
 }
 
 // sighting gives what is told of the object.

@@ -19,7 +19,7 @@ const maxSeen = 32
 const (
 	whole     = 0.8 // of an object that lies in a look, for the look to speak of it
 	onRegion  = 0.3 // of a detection that must lie on what moves, for it to be what moves
-	asRegion  = 0.4 // IoU with what moves, to be that and nothing else
+	asRegion  = 0.3 // IoU with what moves, to be that and nothing else
 	sameThing = 0.6 // of the smaller of two detections of one category: one thing, seen twice
 	samePlace = 0.5 // IoU with a detection of another category that is the thing all the same
 )
@@ -65,7 +65,7 @@ func (th *things) hold(ts *tracks, wanted wish) {
 		t.held = false
 		for k := range th.list {
 			if o := &th.list[k]; o.id != 0 && o.id == t.id && wanted.has(o.category) {
-				t.held, t.whole = true, o.box
+				t.held, t.stands = true, o.box
 			}
 		}
 	}
@@ -356,7 +356,7 @@ func (th *things) elect(ts *tracks, wanted wish) {
 	for i := 0; i < len(th.list); i++ {
 		o := &th.list[i]
 		if o.id == 0 {
-			c := o.agreed(agree, votes)
+			c := o.elected()
 			if c == 0 || !o.moves() || th.doubles(c, o.box, o) {
 				continue
 			}
@@ -368,8 +368,8 @@ func (th *things) elect(ts *tracks, wanted wish) {
 			}
 			o.category = c
 			o.id = th.number(ts, o)
-		} else if c := o.agreed(turn, memory); c != 0 && c != o.category {
-			o.category, o.score, o.hits = c, o.vote, 1
+		} else if c, score := o.agreed(turn, memory); c != 0 && c != o.category {
+			o.category, o.score, o.hits = c, score, 1
 		}
 	}
 	for i := range th.list {

@@ -38,8 +38,8 @@ type track struct {
 	now     int // index of its spotting in this frame, or -1
 	covered bool
 
-	held  bool      // its thing is confirmed to be there, moving or not …
-	whole event.Box // … and that is where
+	held   bool      // its thing is confirmed to be there, moving or not …
+	stands event.Box // … and that is where
 }
 
 func newTrack(s spotting, now time.Duration) track {

@@ -153,7 +153,7 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 				}
 				a := affinity(b, found[k].box)
 				if t.held {
-					a = max(a, affinity(t.whole, found[k].box))
+					a = max(a, affinity(t.stands, found[k].box))
 				}
 				if t.id != 0 {
 					a *= 1.25 // a proven track comes before a newcomer
@@ -195,7 +195,7 @@ func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox)
 		c := found[k].box.Centre()
 		for i := range ts.list {
 			t := &ts.list[i]
-			if t.now < 0 || !inside(t.expected(now), c) && !(t.held && inside(t.whole, c)) {
+			if t.now < 0 || !inside(t.expected(now), c) && !(t.held && inside(t.stands, c)) {
 				continue
 			}
 			whole := &found[t.now]

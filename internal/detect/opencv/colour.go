@@ -17,8 +17,9 @@ const (
 	// where the frame has them: as many as the faster network takes.
 	leastSide = 320
 
-	// mostPixels bounds what a frame is decoded to, in pixels of three bytes.
-	mostPixels = 1 << 22
+	// mostPixels bounds what a frame is decoded to, in pixels of three bytes. The
+	// largest frame has as many at a quarter of its size.
+	mostPixels = capture.MaxSide * capture.MaxSide / 16
 )
 
 var (
@@ -41,7 +42,7 @@ type Picture struct {
 // Colour gives the part of f that look names, clipped to the frame, at all, half
 // or a quarter of the frame's size: the smallest of them at which the part's longer
 // side still has 320 pixels, if it has as many at all. Very large frames are reduced
-// further, so that no more than 4 million pixels are decoded. The frame's own idea
+// for any part, so that no more than 4 million pixels are decoded. The frame's own idea
 // of which way is up is ignored, as Luma does.
 //
 // Pix belongs to the Decoder, may be written to, and is valid until the next call
@@ -99,7 +100,7 @@ func colourReduction(part event.Box, width, height int) int {
 	for longer := max(part.W*float64(width), part.H*float64(height)); n < 4 && longer >= 2*leastSide*float64(n); {
 		n *= 2
 	}
-	for n < 8 && width/n*(height/n) > mostPixels {
+	for width/n*(height/n) > mostPixels {
 		n *= 2
 	}
 	return n
@@ -120,15 +121,14 @@ func pixels(part event.Box, w, h int) image.Rectangle {
 
 // colourFlags ask OpenCV for blue, green and red at a reduction.
 func colourFlags(n int) gocv.IMReadFlag {
+	f := gocv.IMReadIgnoreOrientation
 	switch n {
-	case 8:
-		return gocv.IMReadReducedColor8 | gocv.IMReadIgnoreOrientation
 	case 4:
-		return gocv.IMReadReducedColor4 | gocv.IMReadIgnoreOrientation
+		return f | gocv.IMReadReducedColor4
 	case 2:
-		return gocv.IMReadReducedColor2 | gocv.IMReadIgnoreOrientation
+		return f | gocv.IMReadReducedColor2
 	}
-	return gocv.IMReadColor | gocv.IMReadIgnoreOrientation
+	return f | gocv.IMReadColor
 }
 
 // decodeColour fills pix with the pixels r of the JPEG f, reduced by n.

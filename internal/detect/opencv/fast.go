@@ -60,14 +60,3 @@ func readFast(out []float32, _, _ int) []raw {
 
 // sigmoid squashes x to (0,1).
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
-
-// add appends r if it can be believed.
-func add(all []raw, r raw) []raw {
-	b := r.box
-	near := func(v float64) bool { return v >= -farthest && v <= farthest } // never NaN
-	if r.score >= floor && b.W > 0 && b.H > 0 && near(b.X) && near(b.Y) && near(b.W) && near(b.H) {
-		r.score = min(r.score, 1)
-		return append(all, r)
-	}
-	return all
-}

@@ -85,7 +85,7 @@ func NewNet(k model.Kind, files [][]byte) (*Net, error) {
 
 // oneOutput gives cfg with one output in place of two. gocv's ForwardLayers, the
 // only way to read two, loses some memory with each call, and a doorbell stays on
-// for years. So each [yolo] section, which turns raw numbers into boxes, becomes
+// for years (docs/decisions/0010). So each [yolo] section, which turns raw numbers into boxes, becomes
 // one that hands them on: the coarse grid is doubled in size, and joined to the fine
 // one. readFast does the sections' arithmetic.
 func oneOutput(cfg []byte) []byte {

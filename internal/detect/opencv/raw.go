@@ -68,6 +68,17 @@ func best(out []float32, first, stride int) (class int, top, rival float64) {
 	return class, top, rival
 }
 
+// add appends r if it can be believed; judge drops what is empty.
+func add(all []raw, r raw) []raw {
+	b := r.box
+	near := func(v float64) bool { return v >= -farthest && v <= farthest } // never NaN
+	if r.score >= floor && near(b.X) && near(b.Y) && near(b.W) && near(b.H) {
+		r.score = min(r.score, 1)
+		return append(all, r)
+	}
+	return all
+}
+
 // suppress keeps, of what is of one class and overlaps, the surest. It gives the
 // surest first, and works in all's memory.
 func suppress(all []raw) []raw {
