@@ -51,7 +51,7 @@ func TestWriteStatus(t *testing.T) {
 		"well": {
 			gate.Status{
 				Device: "door",
-				Eye:    gate.EyeStatus{Running: true, Protection: "all of it", Camera: link.Live, Encoding: "mjpeg", Width: 768, Height: 576, Frames: 100, Dropped: 2,
+				Eye: gate.EyeStatus{Running: true, Protection: "all of it", Camera: link.Live, Encoding: "mjpeg", Width: 768, Height: 576, Frames: 100, Dropped: 2,
 					Model: gate.ModelStatus{Kind: model.Fast, State: link.NetworkReady}},
 				Broker: gate.BrokerStatus{Connected: true},
 				Clock:  gate.ClockStatus{Trusted: true, Why: "you vouched for it"},
@@ -82,7 +82,7 @@ to home  released 5 motion; delivered 4; withdrawn 1 revoked
 		"ill": {
 			gate.Status{
 				Device: "door",
-				Eye:    gate.EyeStatus{Camera: link.Lost, Text: "there is no clip", Restarts: 7,
+				Eye: gate.EyeStatus{Camera: link.Lost, Text: "there is no clip", Restarts: 7,
 					Model: gate.ModelStatus{Kind: model.Careful, State: link.NetworkMissing, Text: "it is not there"}},
 				Button: &gate.ButtonStatus{Text: "there is no GPIO chip"},
 				Broker: gate.BrokerStatus{Text: "refused"},
