@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -825,5 +826,41 @@ func TestLapsAreInOrder(t *testing.T) {
 	play(w, newStage(), 10, 0, seconds(0.2))
 	if want := []Stage{StageMask, StageMotion, StageTrack, StageMask, StageMotion, StageTrack}; !slices.Equal(laps, want) {
 		t.Errorf("%v, want %v", laps, want)
+	}
+}
+
+// TestP7_NothingButClosedSets holds that what a network says and what is told of it
+// are numbers of fixed size and words of closed sets: there is no room in them for a
+// face, a plate or a feature of anybody.
+func TestP7_NothingButClosedSets(t *testing.T) {
+	var small func(reflect.Type) bool
+	small = func(r reflect.Type) bool {
+		switch r.Kind() {
+		case reflect.Struct:
+			for k := range r.NumField() {
+				if !small(r.Field(k).Type) {
+					return false
+				}
+			}
+			return r.NumField() <= 8
+		case reflect.Uint8, reflect.Uint32, reflect.Int, reflect.Int64, reflect.Float64:
+			return true
+		}
+		return false
+	}
+	for _, v := range []any{Detection{}, Sighting{}, Look{}} {
+		if r := reflect.TypeOf(v); !small(r) {
+			t.Errorf("%v can hold more than a few numbers", r)
+		}
+	}
+	for c := range 256 {
+		for l := range 256 {
+			d := Detection{Category: event.Category(c), Label: event.Label(l), Score: 0.9, Box: event.Box{W: 0.5, H: 0.5}}
+			animal := d.Category == event.Animal && d.Label >= event.Dog && d.Label <= event.OtherAnimal
+			other := (d.Category == event.Person || d.Category == event.Vehicle) && d.Label == event.NoLabel
+			if d.valid() != (animal || other) {
+				t.Fatalf("category %d with label %d: %v", c, l, d.valid())
+			}
+		}
 	}
 }
