@@ -84,8 +84,8 @@ func (th *things) follow(ts *tracks, now time.Duration) {
 			continue
 		}
 		tr.moving = true
-		tr.step.X = shift(t.box.X-tr.box.X, t.box.X+t.box.W-tr.box.X-tr.box.W)
-		tr.step.Y = shift(t.box.Y-tr.box.Y, t.box.Y+t.box.H-tr.box.Y-tr.box.H)
+		tr.step.X = translation(t.box.X-tr.box.X, t.box.X+t.box.W-tr.box.X-tr.box.W)
+		tr.step.Y = translation(t.box.Y-tr.box.Y, t.box.Y+t.box.H-tr.box.Y-tr.box.H)
 		tr.run.X += tr.step.X
 		tr.run.Y += tr.step.Y
 		tr.box = t.box
@@ -101,10 +101,10 @@ func (th *things) follow(ts *tracks, now time.Duration) {
 	})
 }
 
-// shift tells how far something moved whose edges moved by a and b: what grows at
+// translation tells how far something moved whose edges moved by a and b: what grows at
 // one side only, because something else joined it or it enters the picture, has
 // not moved.
-func shift(a, b float64) float64 {
+func translation(a, b float64) float64 {
 	switch {
 	case a > 0 && b > 0:
 		return min(a, b)
@@ -185,7 +185,7 @@ func (th *things) next(now time.Duration, wanted wish) (event.Box, bool) {
 		}
 		class, due := classStill, o.looked+min(stillEvery+(now-o.moved)/30, rarest)
 		switch {
-		case o.id == 0:
+		case o.id == 0 || o.doubted:
 			class, due = classOpen, o.looked+voteEvery
 		case o.misses > 0:
 			class, due = classOpen, o.looked+doubtEvery
@@ -223,8 +223,10 @@ func (th *things) worth(t *trail, wanted wish) (class int, due time.Duration) {
 		o := &th.list[i]
 		switch {
 		case o.on != t.track && o.id != t.track:
-		case o.id == 0:
+		case o.id == 0 && !o.waits || o.doubted:
 			return classOpen, t.looked + voteEvery
+		case o.id == 0:
+			known = max(known, movingEvery)
 		case !wanted.has(o.category):
 		case o.misses > 0:
 			known = doubtEvery

@@ -18,6 +18,7 @@ const (
 	leaving   = 3 * time.Second        // how long that must last for what moved lately
 	standing  = 8 * time.Second        // and for what has not: nothing leaves without moving, so rather the looks are wrong
 	lost      = 15 * time.Second       // what no look has shown for so long is over, whatever moves there
+	waiting   = 3 * time.Second        // how long a candidate waits to hear that it is not one that is known
 	candidacy = 8 * time.Second        // how long one look alone is worth something
 	settled   = 10 * time.Minute       // what has not moved at all for so long belongs to the scene
 	pausing   = 700 * time.Millisecond // what has not moved for so long stands still
@@ -52,6 +53,10 @@ type object struct {
 	first, ran event.Point // of a candidate: where it was first, and how far its region had run by then
 	went       bool        // of a candidate: it goes where its region goes …
 	alike      int         // … or so many looks showed it as large as that, with nothing else there
+
+	began   time.Duration // frame that first showed it
+	doubted bool          // a candidate may be it, and waits until it is looked for
+	waits   bool          // of a candidate: so
 
 	match int     // index of the detection that shows it in the look being taken in, or -1
 	hits  int     // votes for what it is
@@ -174,15 +179,15 @@ func (o *object) try(d *seen, ran event.Point) {
 	}
 	dx, dy := ran.X-o.ran.X, ran.Y-o.ran.Y
 	run := math.Hypot(dx, dy)
-	if run < min(d.Box.W, d.Box.H)/2 {
-		return // too little to tell
+	if run < 0.75*min(d.Box.W, d.Box.H) {
+		return // too little to tell, as boxes jitter
 	}
 	mx, my := c.X-o.first.X, c.Y-o.first.Y
 	switch {
-	case math.Hypot(mx, my) < 0.3*run:
+	case math.Hypot(mx, my) < 0.4*run:
 		clear(o.recent[:])
 		o.first, o.ran, o.went, o.alike = c, ran, false, 0
-	case math.Hypot(mx-dx, my-dy) < 0.6*run:
+	case math.Hypot(mx-dx, my-dy) < 0.4*run:
 		o.went = true
 	}
 }
@@ -204,7 +209,7 @@ func (o *object) guess() event.Category {
 func candidate(d *seen, taken time.Duration) object {
 	o := object{
 		box: d.box, first: d.Box.Centre(), ran: d.ran, home: d.on,
-		sight: 0.7, moved: taken, looked: taken, match: -1,
+		sight: 0.7, began: taken, moved: taken, looked: taken, match: -1,
 	}
 	if d.alike {
 		o.alike = 1
@@ -217,6 +222,7 @@ func candidate(d *seen, taken time.Duration) object {
 // place.
 func (o *object) succeed(c *object) {
 	o.box, o.at, o.on, o.confirmed, o.moved, o.looked, o.misses = c.box, c.at, c.on, c.confirmed, c.moved, c.looked, 0
+	o.doubted = false
 	o.push(vote{o.category, c.score})
 }
 

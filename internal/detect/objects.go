@@ -170,8 +170,10 @@ func (th *things) answer(ts *tracks, look Look, found []Detection, wanted wish, 
 		switch {
 		case o.match >= 0:
 			th.confirm(o, &th.found[o.match], look.Taken)
+			o.doubted = false
 		case within(o.then, look.Part) >= whole && !th.hidden(o):
 			o.hides()
+			o.doubted = false
 		}
 	}
 	for i := range th.found {
@@ -360,10 +362,15 @@ func (th *things) elect(ts *tracks, wanted wish) {
 			if c == 0 || !o.moves() || th.doubles(c, o.box, o) {
 				continue
 			}
-			if p := th.missing(c, o); p != nil {
+			switch p := th.absent(c, o); {
+			case p == nil:
+			case p.misses > 0:
 				p.succeed(o)
 				th.list = slices.Delete(th.list, i, i+1)
 				i--
+				continue
+			case o.confirmed-o.began < waiting:
+				p.doubted, o.waits = true, true // until it is looked for
 				continue
 			}
 			o.category = c
@@ -380,16 +387,16 @@ func (th *things) elect(ts *tracks, wanted wish) {
 	}
 }
 
-// missing gives the object of category c that the candidate o must be: one that
-// the last look at it did not show, and that can have come here since. Behind a
-// tree, and where regions merge and part, the way of a thing is lost.
-func (th *things) missing(c event.Category, o *object) *object {
+// absent gives the object of category c that the candidate o may be: one that no
+// look has shown since o began, and that can have come here since. Behind a tree,
+// and where regions merge and part, the way of a thing is lost.
+func (th *things) absent(c event.Category, o *object) *object {
 	const speed = 0.5 // picture widths or heights a second
 	var best *object
 	least := 0.0
 	for i := range th.list {
 		p := &th.list[i]
-		if p.id == 0 || p.category != c || p.misses == 0 {
+		if p.id == 0 || p.category != c || p.confirmed >= o.began {
 			continue
 		}
 		a, b := p.at.Centre(), o.at.Centre()
