@@ -139,16 +139,19 @@ func TestBenchOverTheLink(t *testing.T) {
 	}
 }
 
-// A video holds every frame that was looked at, and ffmpeg plays it; stills hold
-// the starts. Outside the zones both are black.
-func TestDrawings(t *testing.T) {
-	path := visitor(t)
-	dir := t.TempDir()
+// rightSide is where the visitor ends up.
+func rightSide(path string) link.Setup {
 	s := clipSetup(path)
 	s.Everything = false
 	s.Zones = []event.Zone{{Name: "right", Polygon: []event.Point{{X: 0.3, Y: 0}, {X: 1, Y: 0}, {X: 1, Y: 1}, {X: 0.3, Y: 1}}}}
+	return s
+}
 
-	film := filepath.Join(dir, "film.avi")
+// TestP6_DrawingsAreBlankOutside: what a person is shown is what may be looked at. A
+// video holds every frame that was looked at, and ffmpeg plays it.
+func TestP6_DrawingsAreBlankOutside(t *testing.T) {
+	s := rightSide(visitor(t))
+	film := filepath.Join(t.TempDir(), "film.avi")
 	v := drawnInto(t, link.Bench{Setup: s, Draw: link.Video, Outputs: 1}, film)
 	if len(v.Drawn) != 1 || v.Drawn[0].Frames != 100 || v.DrawFull {
 		t.Fatalf("%+v, full %t", v.Drawn, v.DrawFull)
@@ -167,9 +170,13 @@ func TestDrawings(t *testing.T) {
 	if brightest := slices.Max(grey[240*640:][:640]); brightest < 200 {
 		t.Errorf("the visitor is not in the picture: %d", brightest)
 	}
+}
 
+// Stills hold the starts.
+func TestStills(t *testing.T) {
+	s, dir := rightSide(visitor(t)), t.TempDir()
 	still, left := filepath.Join(dir, "1.jpg"), filepath.Join(dir, "2.jpg")
-	v = drawnInto(t, link.Bench{Setup: s, Draw: link.Stills, Outputs: 2}, still, left)
+	v := drawnInto(t, link.Bench{Setup: s, Draw: link.Stills, Outputs: 2}, still, left)
 	if len(v.Drawn) != 1 || v.Drawn[0].Track != v.Lives[0].Track || v.Drawn[0].AtS != v.Lives[0].StartS || v.DrawFull {
 		t.Fatalf("%+v of %+v", v.Drawn, v.Lives)
 	}
