@@ -57,8 +57,8 @@ var steps = []step{
 
 func words(s string) []string { return strings.Fields(s) }
 
-// run runs all steps in root and writes what they came to: a line for each, then
-// what was skipped, then go test's own summary, failures in full. It reports
+// run runs all steps in root and writes what they came to: a line for each, with
+// the output of a command that failed, then the summary of the tests. It reports
 // whether all is well.
 func run(ctx context.Context, root string, steps []step, w io.Writer) bool {
 	var (
@@ -76,7 +76,7 @@ func run(ctx context.Context, root string, steps []step, w io.Writer) bool {
 		word := "ok"
 		if !ok {
 			word = "FAILED"
-			s.failed = append(s.failed, st.name)
+			s.failed = append(s.failed, failure{st.name, lastLine(output)})
 		}
 		fmt.Fprintf(w, "%-6s %6.1fs\n", word, time.Since(start).Seconds())
 		io.WriteString(w, output)
@@ -112,6 +112,18 @@ func (st step) run(ctx context.Context, root string, s *summary) (output string,
 		out = []byte(err.Error() + "\n")
 	}
 	return string(out), false
+}
+
+// lastLine gives the last line of a command's output that says something: where
+// most commands say what it comes to.
+func lastLine(output string) string {
+	last := ""
+	for line := range strings.Lines(output) {
+		if line = strings.TrimSpace(line); line != "" {
+			last = line
+		}
+	}
+	return last
 }
 
 // cutTest gives the arguments of a go test command.
