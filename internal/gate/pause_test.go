@@ -36,7 +36,7 @@ func TestP5_PauseWithoutATrustedClock(t *testing.T) {
 			set := time.Now().Add(time.Minute).UTC()
 			b.clock.judge(set, true)
 			if s := b.Status(); !s.Paused.Paused || s.Want.Level != event.None {
-				t.Errorf("as the clock is set: %+v", s.Paused)
+				t.Fatalf("as the clock is set: %+v", s.Paused)
 			}
 			b.await("an end of the pause", func(s Status) bool { return s.Paused.Paused && !s.Paused.Counted })
 			until := b.Status().Paused.Until
