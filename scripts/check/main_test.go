@@ -108,3 +108,35 @@ $`)
 		t.Errorf("wrote\n%s", out.String())
 	}
 }
+
+// A step that runs beside others does not hold them up, but for one that is to be
+// alone, and what it left for people is shown.
+func TestRunBeside(t *testing.T) {
+	waitFor := func(file string) string {
+		return "for i in $(seq 300); do [ -e " + file + " ] && break; sleep 0.1; done; [ -e " + file + " ]"
+	}
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "report"), []byte("an old one\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if !run(t.Context(), root, []step{
+		{name: "slow", cmd: []string{"sh", "-c", waitFor("quick") + " && echo a table > report"}, beside: true, shows: "report"},
+		{name: "quick", cmd: words("touch quick")},
+		{name: "measuring", cmd: words("test -e report"), alone: true},
+		{name: "last", cmd: words("true"), beside: true},
+	}, &out) {
+		t.Error("reported a failure")
+	}
+	want := regexp.MustCompile(`(?s)^quick +ok .*\nslow +ok +[\d.]+s\n    a table\nmeasuring +ok .*\nlast +ok .*4 steps in`)
+	if !want.MatchString(out.String()) {
+		t.Errorf("wrote\n%s", out.String())
+	}
+}
+
+func TestRunWithoutWhatItShows(t *testing.T) {
+	var out strings.Builder
+	if run(t.Context(), t.TempDir(), []step{{name: "table", cmd: words("true"), shows: "report"}}, &out) {
+		t.Errorf("reported that all is well:\n%s", &out)
+	}
+}
