@@ -231,17 +231,10 @@ func TestP5_PauseWithoutAClock(t *testing.T) {
 			t.Errorf("%+v: counted %v, until %v, paused %t", tt.changes, p.Counted(), until, paused)
 		}
 	}
-	for _, c := range []Change{
-		Pause{Until: noon, Settles: true}, // what?
-		Pause{For: -time.Second},
-		Pause{For: time.Hour, Until: noon},
-	} {
-		if _, err := after(t).Apply(c); err == nil {
-			t.Errorf("%+v is applied to a policy without a pause", c)
+	for _, c := range []Change{Pause{For: -time.Second}, Pause{For: time.Hour, Until: noon}, Pause{Settles: true}} {
+		if _, err := after(t, Pause{For: time.Hour}).Apply(c); err == nil {
+			t.Errorf("%+v is applied", c)
 		}
-	}
-	if _, err := after(t, Pause{For: time.Hour}).Apply(Pause{Settles: true}); err == nil {
-		t.Error("a pause is settled without an end")
 	}
 }
 

@@ -58,8 +58,7 @@ type Revoke struct {
 type Pause struct {
 	Until time.Time     `json:"until,omitzero"`
 	For   time.Duration `json:"for_ns,omitzero"`
-	// Settles makes Until the end of the pause that was counted, which must be one.
-	// It may be past.
+	// Settles makes Until, which may be past, the end of the pause that was counted.
 	Settles bool `json:"settles,omitzero"`
 }
 
@@ -144,8 +143,6 @@ func (c Pause) apply(p *Policy) error {
 	switch {
 	case c.For < 0, c.For > 0 && !c.Until.IsZero(), c.Settles && c.Until.IsZero():
 		return fmt.Errorf("a pause has an end, or a length, or lasts until it is ended")
-	case c.Settles && p.paused.counted == 0:
-		return fmt.Errorf("there is no pause without an end to give one to")
 	case c.For > 0:
 		p.paused.counted = max(p.paused.counted, c.For)
 		return nil
