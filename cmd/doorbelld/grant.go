@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"doorbelld/internal/consent"
+	"doorbelld/internal/console"
 	"doorbelld/internal/event"
 	"doorbelld/internal/gate"
 
@@ -94,44 +95,24 @@ func (w wish) draft(now time.Time) (gate.Draft, error) {
 }
 
 func newGrantList(g *globals) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List all grants ever given, and how each stands",
-		Long: `Lists all grants ever given, and how each stands: active, revoked or expired.
+	return listing[console.Grant]{
+		short: "List all grants ever given, and how each stands",
+		long: `Lists all grants ever given, and how each stands: active, revoked or expired.
 --json gives an array of {"id", "recipient", "category", "level", "purpose",
 "zones", "from", "until", "state"}, the times in RFC 3339.`,
-		Args: takes(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
+		ask:  (*console.Client).Grants,
+		none: "Nothing was ever granted: nobody is told anything.",
+		head: []string{"ID", "STATE", "RECIPIENT", "CATEGORY", "LEVEL", "PURPOSE", "ZONES", "UNTIL"},
+		row: func(x console.Grant) []string {
+			zones := strings.Join(x.Zones, ",")
+			if zones == "" {
+				zones = "-"
 			}
-			all, err := client.Grants(c.Context())
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return writeJSON(c.OutOrStdout(), all)
-			case len(all) == 0:
-				fmt.Fprintln(c.OutOrStdout(), "Nothing was ever granted: nobody is told anything.")
-				return nil
+			return []string{
+				x.ID.String(), x.State.String(), x.Recipient, x.Category.String(), x.Level.String(), x.Purpose.String(), zones, minute(x.Until),
 			}
-			rows := [][]string{{"ID", "STATE", "RECIPIENT", "CATEGORY", "LEVEL", "PURPOSE", "ZONES", "UNTIL"}}
-			for _, x := range all {
-				zones := strings.Join(x.Zones, ",")
-				if zones == "" {
-					zones = "-"
-				}
-				rows = append(rows, []string{
-					x.ID.String(), x.State.String(), x.Recipient, x.Category.String(), x.Level.String(), x.Purpose.String(), zones, minute(x.Until),
-				})
-			}
-			return table(c.OutOrStdout(), rows...)
 		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
+	}.command(g)
 }
 
 func newGrantRevoke(g *globals) *cobra.Command {

@@ -174,16 +174,19 @@ func TestRemovedRecipientBeginsWithNothing(t *testing.T) {
 }
 
 func TestPauseNeverGetsShorter(t *testing.T) {
-	p := after(t, Pause{noon.Add(time.Hour)}, Pause{noon.Add(time.Minute)})
+	p := after(t, Pause{Until: noon.Add(time.Hour)}, Pause{Until: noon.Add(time.Minute)})
 	if until, paused := p.PausedUntil(noon); !paused || !until.Equal(noon.Add(time.Hour)) {
 		t.Errorf("paused until %v, %v", until, paused)
 	}
-	p = after(t, Pause{}, Pause{noon.Add(time.Minute)})
+	p = after(t, Pause{}, Pause{Until: noon.Add(time.Minute)})
 	if until, paused := p.PausedUntil(noon.Add(time.Hour)); !paused || !until.IsZero() {
 		t.Errorf("a pause for good ended: %v, %v", until, paused)
 	}
 	if _, paused := after(t, Pause{}, Resume{}).PausedUntil(noon); paused {
 		t.Error("still paused after resume")
+	}
+	if _, paused := after(t, Pause{For: time.Hour}, Resume{}).PausedUntil(noon); paused {
+		t.Error("a pause that is counted goes on after resume")
 	}
 }
 
@@ -200,6 +203,38 @@ func TestApplyLeavesTheOldPolicy(t *testing.T) {
 	}
 	if d := before.Decide(motion(), "home", fine(noon.Add(2*time.Hour))); !d.Allowed() {
 		t.Errorf("a change reached the policy it was applied to: %+v", d)
+	}
+}
+
+// A pause without a clock lasts, whatever the clock says, until it is given an end;
+// that takes nothing from the other pauses.
+func TestP5_PauseWithoutAClock(t *testing.T) {
+	for _, tt := range []struct {
+		changes []Change
+		counted time.Duration
+		until   time.Time
+		paused  bool
+	}{
+		{[]Change{Pause{For: time.Hour}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{For: time.Minute}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Minute}, Pause{For: time.Hour}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{Until: noon}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{}}, 0, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{Until: noon.Add(time.Minute), Settles: true}}, 0, noon.Add(time.Minute), true},
+		{[]Change{Pause{For: time.Hour}, Pause{Until: noon.Add(-time.Minute), Settles: true}}, 0, time.Time{}, false},
+		{[]Change{Pause{Until: noon.Add(time.Hour)}, Pause{For: time.Hour}, Pause{Until: noon.Add(time.Minute), Settles: true}}, 0, noon.Add(time.Hour), true},
+		{[]Change{Pause{}, Pause{For: time.Hour}, Pause{Until: noon.Add(-time.Minute), Settles: true}}, 0, time.Time{}, true},
+	} {
+		p := after(t, tt.changes...)
+		until, paused := p.PausedUntil(noon)
+		if p.Counted() != tt.counted || !until.Equal(tt.until) || paused != tt.paused {
+			t.Errorf("%+v: counted %v, until %v, paused %t", tt.changes, p.Counted(), until, paused)
+		}
+	}
+	for _, c := range []Change{Pause{For: -time.Second}, Pause{For: time.Hour, Until: noon}, Pause{Settles: true}} {
+		if _, err := after(t, Pause{For: time.Hour}).Apply(c); err == nil {
+			t.Errorf("%+v is applied", c)
+		}
 	}
 }
 
@@ -228,7 +263,7 @@ func genChange(t *rapid.T, p Policy) Change {
 	case 1:
 		return RemoveRecipient{names.Draw(t, "remove")}
 	case 2:
-		return Pause{noon.Add(time.Duration(rapid.IntRange(1, 48).Draw(t, "pause")) * time.Hour)}
+		return Pause{Until: noon.Add(time.Duration(rapid.IntRange(1, 48).Draw(t, "pause")) * time.Hour)}
 	case 3:
 		return Resume{}
 	case 4, 5:
@@ -357,13 +392,15 @@ func TestNarrowingNeverAllowsMore(t *testing.T) {
 		e, to, m := genAsk(t)
 		before := p.Decide(e, to, m)
 		var narrow Change
-		switch rapid.IntRange(0, 2).Draw(t, "narrow") {
+		switch rapid.IntRange(0, 3).Draw(t, "narrow") {
 		case 0:
 			narrow = Revoke{GrantID(rapid.IntRange(1, 6).Draw(t, "revoke"))}
 		case 1:
 			narrow = RemoveRecipient{names.Draw(t, "remove")}
 		case 2:
-			narrow = Pause{noon.Add(time.Duration(rapid.IntRange(1, 99).Draw(t, "pause")) * time.Hour)}
+			narrow = Pause{Until: noon.Add(time.Duration(rapid.IntRange(1, 99).Draw(t, "pause")) * time.Hour)}
+		case 3:
+			narrow = Pause{For: time.Duration(rapid.IntRange(1, 99).Draw(t, "pause")) * time.Hour}
 		}
 		q, err := p.Apply(narrow)
 		if err != nil {

@@ -33,6 +33,8 @@ type keeper struct {
 	fault   error  // why the ledger cannot be relied on; nil while it can
 	current *onItsWay
 	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
+	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
+	countedEnds time.Duration
 
 	changed chan struct{} // has room for one: something that Wanted depends on may have changed
 }
@@ -68,6 +70,7 @@ func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock, log *slog.Logger)
 			return nil, fmt.Errorf("ledger leaf %d: %w", leaf.Index, err)
 		}
 	}
+	k.countedEnds = k.clock.Monotonic() + k.policy.Counted()
 	return k, nil
 }
 
