@@ -36,7 +36,12 @@ func evidence(v *view, l light, frame, background []float32, box pixelBox) float
 			if difference <= n*leastChange*leastChange {
 				continue
 			}
-			score := min(1, rest/difference) * min(1, math.Sqrt(rest/n)/doubt)
+			weigh := func() float64 { return min(1, rest/difference) * min(1, math.Sqrt(rest/n)/doubt) }
+			score := weigh()
+			if score >= goesOn {
+				rest = min(rest, v.fitShifted(l, frame, background, pixelBox{x, y, min(x+tile, box.x1), min(y+tile, box.y1)}))
+				score = weigh()
+			}
 			scores[int(score*(bins-1)+0.5)]++
 			tiles++
 		}
@@ -81,4 +86,72 @@ func (v *view) fitTile(l light, frame, background []float32, box pixelBox) (rest
 		gain = min(max(sfb/sbb, least), most)
 	}
 	return max(0, sff-2*gain*sfb+gain*gain*sbb), difference, n
+}
+
+// shift is how far, in pixels, a part of the scene may have been moved by the
+// wind and still be known again.
+const shift = 2
+
+// fitShifted is fitTile's rest with the background moved by up to shift pixels,
+// which is what leaves in the wind and a camera that shakes leave of it. The
+// best whole number of pixels is searched for, and the rest of the way is taken
+// along the gradient (Lucas and Kanade, 1981).
+func (v *view) fitShifted(l light, frame, background []float32, box pixelBox) float64 {
+	least, most := 0.5*float64(l.gain), 2*float64(l.gain)
+	var sf, sff, n float64
+	for y := box.y0; y < box.y1; y++ {
+		for _, f := range frame[y*v.w+box.x0 : y*v.w+box.x1] {
+			sf, sff, n = sf+float64(f), sff+float64(f)*float64(f), n+1
+		}
+	}
+	sff -= sf * sf / n
+	best, bestGain, by, bx := math.Inf(1), 1.0, 0, 0
+	for dy := -min(shift, box.y0); dy <= min(shift, v.h-box.y1); dy++ {
+		for dx := -min(shift, box.x0); dx <= min(shift, v.w-box.x1); dx++ {
+			var sb, sbb, sfb float64
+			for y := box.y0; y < box.y1; y++ {
+				o := (y+dy)*v.w + dx
+				back, in := background[o+box.x0:o+box.x1], frame[y*v.w+box.x0:y*v.w+box.x1]
+				for k, b := range back {
+					b64 := float64(b)
+					sb, sbb, sfb = sb+b64, sbb+b64*b64, sfb+b64*float64(in[k])
+				}
+			}
+			sbb, sfb = sbb-sb*sb/n, sfb-sf*sb/n
+			gain := 1.0
+			if sbb > 0 {
+				gain = min(max(sfb/sbb, least), most)
+			}
+			if rest := sff - 2*gain*sfb + gain*gain*sbb; rest < best {
+				best, bestGain, by, bx = rest, gain, dy, dx
+			}
+		}
+	}
+	return max(0, best-v.alongGradient(frame, background, box, bx, by, bestGain))
+}
+
+// alongGradient gives how much less a fit of box leaves if its background,
+// already moved by whole pixels, is moved by less than one more.
+func (v *view) alongGradient(frame, background []float32, box pixelBox, dx, dy int, gain float64) float64 {
+	var n, sr, sx, sy, sxx, sxy, syy, sxr, syr float64
+	for y := box.y0; y < box.y1; y++ {
+		py := y + dy
+		up, low := max(py-1, 0)*v.w, min(py+1, v.h-1)*v.w
+		for x := box.x0; x < box.x1; x++ {
+			px := x + dx
+			row := py * v.w
+			gx := float64(background[row+min(px+1, v.w-1)]-background[row+max(px-1, 0)]) / 2
+			gy := float64(background[low+px]-background[up+px]) / 2
+			r := float64(frame[y*v.w+x]) - gain*float64(background[row+px])
+			n, sr, sx, sy = n+1, sr+r, sx+gx, sy+gy
+			sxx, sxy, syy, sxr, syr = sxx+gx*gx, sxy+gx*gy, syy+gy*gy, sxr+gx*r, syr+gy*r
+		}
+	}
+	sxx, sxy, syy, sxr, syr = sxx-sx*sx/n, sxy-sx*sy/n, syy-sy*sy/n, sxr-sx*sr/n, syr-sy*sr/n
+	ridge := n // holds it near nothing where the background is plain
+	det := (sxx+ridge)*(syy+ridge) - sxy*sxy
+	const far = 0.75 // pixels, times the gain
+	ux := min(max(((syy+ridge)*sxr-sxy*syr)/det, -far), far)
+	uy := min(max(((sxx+ridge)*syr-sxy*sxr)/det, -far), far)
+	return max(0, 2*(ux*sxr+uy*syr)-(ux*ux*sxx+2*ux*uy*sxy+uy*uy*syy))
 }

@@ -33,14 +33,26 @@ type tracks struct {
 	list    []track
 	lastID  uint32
 	lastKey uint64
+	clutter float64 // tracks that began lately and were nothing
+	last    time.Duration
 }
+
+// What comes and goes in rain and in blowing leaves makes tracks that do not
+// last. The more of them there were lately, the longer a new one must.
+const (
+	clutterTime = 2.0 // s
+	clutterMuch = 6.0 // tracks, which double the proof
+	longerProof = 2.5 // times the proof, at the most
+)
 
 func newTracks() tracks { return tracks{list: make([]track, 0, maxTracks)} }
 
 // step gives the spottings of the frame at now to the tracks and appends to out
 // what there is to tell. place gives a pixel box's fractions and zone; without
-// births no spotting begins a track.
+// births no spotting begins a track, and none is told of for the first time.
 func (ts *tracks) step(found []spotting, now time.Duration, births bool, place func(pixelBox) (event.Box, int), out []Sighting) []Sighting {
+	ts.clutter *= math.Exp(-(now - ts.last).Seconds() / clutterTime)
+	ts.last = now
 	for i := range ts.list {
 		t := &ts.list[i]
 		t.now, t.covered = -1, false
@@ -71,9 +83,11 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 		case t.over(now):
 			if t.id != 0 {
 				out = append(out, t.sighting(event.End))
+			} else if !t.covered {
+				ts.clutter++
 			}
 			continue
-		case t.id == 0 && t.proven():
+		case t.id == 0 && births && t.proven(ts.clutter):
 			ts.lastID++
 			t.id = ts.lastID
 			t.zone, t.told, t.toldAt = t.nextZone, t.box, now
@@ -96,7 +110,7 @@ func (ts *tracks) finish(out []Sighting) []Sighting {
 			out = append(out, t.sighting(event.End))
 		}
 	}
-	ts.list = ts.list[:0]
+	ts.list, ts.clutter, ts.last = ts.list[:0], 0, 0
 	return out
 }
 
