@@ -9,6 +9,7 @@ import (
 // The life of a track, in the frames' own time.
 const (
 	proof     = 300 * time.Millisecond // what is new must move that long; a step of light is over sooner
+	fewest    = 3                      // frames that it must be seen in, however slowly they come
 	forgiven  = 400 * time.Millisecond // how long an unproven track may be unseen
 	gone      = 2 * time.Second        // how long a proven one may be unseen before it ends
 	hidden    = 4 * time.Second        // …and while something else covers its place
@@ -19,20 +20,20 @@ const (
 
 // A track is one moving thing through the frames. All times are PTS.
 type track struct {
-	key    uint64 // tells it from all others, proven or not
+	key uint64 // tells it from all others, proven or not
 	// whole is box, unless most of the thing could not be seen just now: then it
 	// is where all of it should be.
 	whole   event.Box
 	wholeAt time.Duration
-	id     uint32 // 0 until it is proven
-	box    event.Box
-	vx, vy float64 // of its centre, picture widths and heights a second
-	born   time.Duration
-	seen   time.Duration
-	missed int // frames since it was seen
-	hits   int // frames it was seen in …
-	frames int // … of those since it was born
-	score  float64
+	id      uint32 // 0 until it is proven
+	box     event.Box
+	vx, vy  float64 // of its centre, picture widths and heights a second
+	born    time.Duration
+	seen    time.Duration
+	missed  int // frames since it was seen
+	hits    int // frames it was seen in …
+	frames  int // … of those since it was born
+	score   float64
 
 	zone     int // the one it was last told to be in
 	nextZone int // the one it stands in now
@@ -85,7 +86,7 @@ func (t *track) follow(s spotting, now time.Duration) {
 // says that much comes and goes.
 func (t *track) proven(clutter float64) bool {
 	long := time.Duration(float64(proof) * min(1+clutter/clutterMuch, longerProof))
-	if t.seen-t.born < long-slack || t.missed > 0 {
+	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 {
 		return false
 	}
 	if clutter > clutterMuch {

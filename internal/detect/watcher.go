@@ -105,13 +105,18 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 	}
 	w.last = pts
 	w.found = w.found[:0]
-	for _, r := range w.scene.look(l, pts) {
-		s := spotting{px: r.box, score: r.score, moving: r.moving}
+	regions, fresh := w.scene.look(l, pts)
+	if !fresh {
+		w.out = w.tracks.wait(pts, w.out)
+		return w.out
+	}
+	for _, r := range regions {
+		s := spotting{px: r.box, score: r.score, moving: r.moving, sure: w.scene.sure(r)}
 		s.box, s.zone = w.locate(r.box)
 		s.own = s.box
 		w.found = append(w.found, s)
 	}
-	w.out = w.tracks.step(w.found, pts, !w.scene.upset, w.place, w.out)
+	w.out = w.tracks.step(w.found, pts, w.place, w.out)
 	return w.out
 }
 
