@@ -48,11 +48,12 @@ type Patch struct {
 	Track    uint32 // the number it is told under, with Counts
 }
 
-// A Present is a track that is being told about.
+// A Present is a thing that is there: told about, if its category is wanted.
 type Present struct {
-	Track  uint32
-	Box    event.Box     // where it was last seen, fractions of the picture
-	Unseen time.Duration // since it was last seen moving
+	Track    uint32
+	Category event.Category // Motion, or what looks agree that it is; there may be one of each
+	Box      event.Box      // where it was last seen, fractions of the picture
+	Unseen   time.Duration  // since it was last seen moving, or in a look
 }
 
 // An Account says what a Watcher made of one frame, and why: for people who
@@ -66,7 +67,7 @@ type Account struct {
 	Upset    bool          // so much differs that it is hardly a thing that came
 	Age      time.Duration // since the scene was last learned from nothing; nothing counts in a very young one
 	Patches  []Patch       // in the order they were looked at; what is smaller than three pixels each way is none
-	Present  []Present     // in the order they began
+	Present  []Present     // what moves or moved lately, then what was found; each in the order they began
 }
 
 // Account gives an account of the frame last given to Step; it is empty before
@@ -102,7 +103,12 @@ func (w *Watcher) Account() Account {
 	}
 	for i := range w.tracks.list {
 		if t := &w.tracks.list[i]; t.id != 0 {
-			a.Present = append(a.Present, Present{Track: t.id, Box: t.box, Unseen: w.last - t.seen})
+			a.Present = append(a.Present, Present{Track: t.id, Category: event.Motion, Box: t.box, Unseen: w.last - t.seen})
+		}
+	}
+	for i := range w.things.list {
+		if o := &w.things.list[i]; o.begun {
+			a.Present = append(a.Present, Present{Track: o.id, Category: o.category, Box: o.box, Unseen: w.last - o.confirmed})
 		}
 	}
 	return a

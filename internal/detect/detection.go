@@ -14,9 +14,21 @@ type Detection struct {
 	Box      event.Box      // fractions of the whole picture
 }
 
+// valid reports whether d is in the closed sets and in the picture. A network's
+// numbers are not to be trusted more than that.
+func (d Detection) valid() bool {
+	return isObject(d.Category) && d.Label.Fits(d.Category) && d.Score > 0 && d.Score <= 1 && d.Box.Validate() == nil
+}
+
+// isObject reports whether c is something that a network can see.
+func isObject(c event.Category) bool {
+	return c == event.Animal || c == event.Person || c == event.Vehicle
+}
+
 // A Look is a part of a frame that is worth a network's time.
 type Look struct {
 	Part  event.Box     // fractions of the picture; square in pixels as far as the picture allows
 	Taken time.Duration // PTS of the frame that it is to be taken from
-	track uint32        // what moves there
+
+	number uint32 // of the looks of its Watcher; an answer to an old one is no use
 }

@@ -43,6 +43,9 @@ type track struct {
 
 	now     int // index of its spotting in this frame, or -1
 	covered bool
+
+	held   bool      // its thing is confirmed to be there, moving or not …
+	stands event.Box // … and that is where
 }
 
 func newTrack(s spotting, now time.Duration) track {
@@ -101,6 +104,8 @@ func (t *track) over(now time.Duration) bool {
 	switch {
 	case t.id == 0 && t.covered:
 		return true // a part of something that has a track already
+	case t.held:
+		return false
 	case t.id == 0:
 		return t.missed >= 2 && unseen > forgiven
 	case t.covered:

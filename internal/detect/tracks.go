@@ -32,10 +32,11 @@ type spotting struct {
 // it. Every choice has a fixed order, so the same frames give the same lives.
 type tracks struct {
 	list    []track
-	lastID  uint32
 	lastKey uint64
 	clutter float64 // tracks that began lately and were nothing
 	last    time.Duration
+	numbers numbers
+	heir    func(event.Box) uint32 // the number of a thing there without a track, or 0; nil: there is none
 }
 
 // What comes and goes in rain and in blowing leaves makes tracks that do not
@@ -90,8 +91,7 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 			}
 			continue
 		case t.id == 0 && t.now >= 0 && found[t.now].sure && t.proven(ts.clutter):
-			ts.lastID++
-			t.id = ts.lastID
+			t.id = ts.number(t.box)
 			t.zone, t.told, t.toldAt = t.nextZone, t.box, now
 			out = append(out, t.sighting(event.Start))
 		case t.id != 0:
@@ -103,6 +103,32 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 	}
 	ts.list = kept
 	return out
+}
+
+// number gives a track that was proven at box its number.
+func (ts *tracks) number(box event.Box) uint32 {
+	if id := ts.trackless(box); id != 0 {
+		return id
+	}
+	return ts.numbers.next()
+}
+
+// trackless gives the number of the thing at box that has no track, or 0.
+func (ts *tracks) trackless(box event.Box) uint32 {
+	if ts.heir == nil {
+		return 0
+	}
+	return ts.heir(box)
+}
+
+// find gives the index of the track of that number, or -1.
+func (ts *tracks) find(id uint32) int {
+	for i := range ts.list {
+		if id != 0 && ts.list[i].id == id {
+			return i
+		}
+	}
+	return -1
 }
 
 // finish ends all lives.
@@ -157,6 +183,9 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 					continue
 				}
 				a := affinity(b, found[k].box)
+				if t.held {
+					a = max(a, affinity(t.stands, found[k].box))
+				}
 				if t.id != 0 {
 					a *= 1.25 // a proven track comes before a newcomer
 				}
@@ -194,16 +223,17 @@ func affinity(t, s event.Box) float64 {
 }
 
 // join adds spottings that lie in a followed track's place to it: a person's
-// head and legs are one thing even where the coat looks like the wall.
+// head and legs are one thing even where the coat looks like the wall. But one
+// that is known to be another thing is left alone.
 func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox) (event.Box, int)) {
 	for k := range found {
-		if found[k].taken {
+		if found[k].taken || ts.trackless(found[k].box) != 0 {
 			continue
 		}
 		c := found[k].box.Centre()
 		for i := range ts.list {
 			t := &ts.list[i]
-			if t.now < 0 || !inside(t.expected(now), c) {
+			if t.now < 0 || !inside(t.expected(now), c) && !(t.held && inside(t.stands, c)) {
 				continue
 			}
 			whole := &found[t.now]

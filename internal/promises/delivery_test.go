@@ -163,9 +163,9 @@ func TestP2_NoReceiptNoRelease(t *testing.T) {
 
 	// Without leave to make the file longer, the ledger cannot take a leaf.
 	h.start()
-	h.await("a delivery", func(s gate.Status) bool { return s.Counts.Delivered["home"] > 0 })
+	h.await("a release", func(s gate.Status) bool { return s.Counts.Released["home"]["motion"] > 0 })
 	h.noMoreDisk()
-	h.await("the fault", func(s gate.Status) bool { return s.Ledger != "" && s.Counts.Withheld["home"]["ledger fault"] > 0 })
+	h.await("the fault, and that nothing is wanted any more", func(s gate.Status) bool { return s.Ledger != "" && len(s.Want.Categories) == 0 })
 	before := count(sub, motionTopic)
 	frames := h.await("the fault", func(gate.Status) bool { return true }).Eye.Frames
 	h.await("more frames", func(s gate.Status) bool { return s.Eye.Frames > frames+200 })
@@ -311,10 +311,14 @@ func TestP9_MQTTOnlyNarrows(t *testing.T) {
 	say("doorbelld/front/resume", "1", false)
 	say("doorbelld/front/pause", "0", false)
 	say("doorbelld/front/pause", "1", false)
-	h.await("still the long one", func(s gate.Status) bool { return s.Paused.Paused && s.Paused.Until.Equal(long) })
 	still := h.await("nothing wanted", func(s gate.Status) bool { return len(s.Want.Categories) == 0 })
 	told := count(sub, motionTopic)
-	h.await("three seconds of the clip", func(s gate.Status) bool { return s.Eye.Frames > still.Eye.Frames+30 })
+	h.await("three seconds of the clip, and all the while the long pause", func(s gate.Status) bool {
+		if !s.Paused.Paused || !s.Paused.Until.Equal(long) {
+			t.Fatalf("a message changed the pause until %v into %+v", long, s.Paused)
+		}
+		return s.Eye.Frames > still.Eye.Frames+30
+	})
 	offline := len(sub.All())
 	h.stop()
 	await(t, sub, func(all []mosquitto.Message) bool {

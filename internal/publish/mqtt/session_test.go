@@ -194,7 +194,9 @@ func TestBrokerGoesAndComesBack(t *testing.T) {
 // up included.
 func TestP3_CloseIsAFence(t *testing.T) {
 	m := mosquitto.Start(t, mosquitto.Options{})
-	long := strings.Repeat("d", 60000) // makes messages that no small buffer holds
+	// Messages of less than a chunk, so that the kernel has a whole one as soon as
+	// the peer has a byte of it; and of more than the peer's buffer takes.
+	long := strings.Repeat("d", chunk-100)
 	all, err := mosquitto.Subscribe(within(t), t, m.Addr(), mosquitto.Login{}, "#")
 	if err != nil {
 		t.Fatal(err)
