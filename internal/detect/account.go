@@ -86,7 +86,7 @@ func (w *Watcher) Account() Account {
 	for _, r := range s.cells.refused {
 		p := Patch{Moving: r.moving, Evidence: r.score, Verdict: r.verdict}
 		if r.score == 0 { // not weighed, since its size was enough to refuse it
-			p.Evidence = evidence(s.view, s.light, s.past.newest(0).pix, s.background, r.box)
+			p.Evidence, _ = s.view.evidence(s.light, s.past.newest(0).pix, s.background, r.box)
 		}
 		p.Box, _ = w.locate(r.box)
 		a.Patches = append(a.Patches, p)
@@ -96,7 +96,7 @@ func (w *Watcher) Account() Account {
 		switch t := w.tracks.of(f); {
 		case t != nil && t.id != 0:
 			p.Verdict, p.Track = Counts, t.id
-		case s.upset:
+		case !f.sure:
 			p.Verdict = NotNow
 		}
 		a.Patches = append(a.Patches, p)

@@ -35,55 +35,65 @@ func (b bitmap) run(x0, x1, y int) uint64 {
 	return v & (1<<(x1-x0) - 1)
 }
 
-// open erodes and then dilates b by the 3×3 square, in place, so that what is
-// thinner than three pixels goes. Outside the picture counts as set for the
-// erosion: a thing that enters must not lose its edge. tmp has b's size.
-func (b bitmap) open(tmp bitmap) {
-	b.sweep(tmp, true)
-	tmp.sweep(b, false)
-}
-
-// sweep writes to dst the 3×3 erosion or dilation of b.
-func (b bitmap) sweep(dst bitmap, erode bool) {
+// thin takes away what has little company, in place: a bit stays if at least
+// five of the nine of its 3×3 square are set, itself among them, or if it is
+// beside one that stays. Grains and threads of one pixel go; a person two pixels
+// wide stays, as an opening by the square would not let him. Outside the picture
+// counts as set: a thing that enters must not lose its edge. tmp has b's size.
+func (b bitmap) thin(tmp bitmap) {
 	for y := range b.h {
 		for k := range b.stride {
-			var v uint64
-			if erode {
-				v = ^uint64(0)
-			}
+			tmp.words[y*b.stride+k] = b.words[y*b.stride+k] & b.company(y, k)
+		}
+	}
+	for y := range b.h {
+		for k := range b.stride {
+			var near uint64
 			for r := max(0, y-1); r <= min(b.h-1, y+1); r++ {
-				if erode {
-					v &= b.across(r, k, true)
-				} else {
-					v |= b.across(r, k, false)
-				}
+				left, middle, right := tmp.across(r, k, false)
+				near |= left | middle | right
 			}
-			if k == b.stride-1 && b.w%64 != 0 {
-				v &= 1<<(b.w%64) - 1
-			}
-			dst.words[y*b.stride+k] = v
+			b.words[y*b.stride+k] &= near
 		}
 	}
 }
 
-// across joins word k of row r with its neighbours to the left and right.
-func (b bitmap) across(r, k int, erode bool) uint64 {
+// company gives for word k of row y the bits whose 3×3 square has five set bits
+// or more, adding up all 64 at once, a bit of the sums at a time.
+func (b bitmap) company(y, k int) uint64 {
+	var ones, twos [3]uint64
+	for n := range ones {
+		left, middle, right := ^uint64(0), ^uint64(0), ^uint64(0)
+		if r := y + n - 1; r >= 0 && r < b.h {
+			left, middle, right = b.across(r, k, true)
+		}
+		ones[n], twos[n] = sum3(left, middle, right)
+	}
+	one, carry := sum3(ones[0], ones[1], ones[2])
+	two, four := sum3(twos[0], twos[1], twos[2])
+	two, carry = two^carry, two&carry
+	four, eight := four^carry, four&carry
+	return eight | four&(two|one)
+}
+
+// sum3 adds three bits, in each place.
+func sum3(a, b, c uint64) (one, two uint64) { return a ^ b ^ c, a&b | a&c | b&c }
+
+// across gives word k of row r and its neighbours to the left and right, moved
+// to its place. Outside the row is set or not.
+func (b bitmap) across(r, k int, outside bool) (left, middle, right uint64) {
 	row := b.row(r)
-	v := row[k]
-	left, right := v<<1, v>>1
+	middle = row[k]
+	left, right = middle<<1, middle>>1
 	if k > 0 {
 		left |= row[k-1] >> 63
-	} else if erode {
+	} else if outside {
 		left |= 1
 	}
-	last := uint((b.w - 1) % 64)
 	if k+1 < len(row) {
 		right |= row[k+1] << 63
-	} else if erode {
-		right |= 1 << last
+	} else if outside {
+		right |= 1 << uint((b.w-1)%64)
 	}
-	if erode {
-		return v & left & right
-	}
-	return v | left | right
+	return left, middle, right
 }

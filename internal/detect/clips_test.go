@@ -186,14 +186,7 @@ func (y *tally) add(t *testing.T, c clip, way string, starts []told) {
 // TestSurveillanceClip holds what must be true of OpenCV's vtest.avi, in which
 // people walk all the time: events are per person, not one for all.
 func TestSurveillanceClip(t *testing.T) {
-	path := os.Getenv("DOORBELLD_CLIP")
-	if path == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip("no cache folder: ", err)
-		}
-		path = filepath.Join(cache, "doorbelld", "vtest.avi")
-	}
+	path := surveillanceClip()
 	if _, err := os.Stat(path); err != nil {
 		t.Skip("no vtest.avi, and DOORBELLD_CLIP names none: ", err)
 	}

@@ -56,5 +56,11 @@ func (p *past) before(pts time.Duration) *moment {
 	return nil
 }
 
+// drop takes the last frame pushed away again.
+func (p *past) drop() {
+	p.next = (p.next + len(p.ring) - 1) % len(p.ring)
+	p.count--
+}
+
 // forget keeps only the last frame pushed.
 func (p *past) forget() { p.count = min(p.count, 1) }

@@ -13,6 +13,8 @@ func (b pixelBox) union(c pixelBox) pixelBox {
 	return pixelBox{min(b.x0, c.x0), min(b.y0, c.y0), max(b.x1, c.x1), max(b.y1, c.y1)}
 }
 
+func (b pixelBox) pixels() int { return max(0, b.x1-b.x0) * max(0, b.y1-b.y0) }
+
 // A region is something that moves, in one frame.
 type region struct {
 	box    pixelBox
@@ -36,6 +38,10 @@ func leastSize(height float64) size {
 	return size{max(4, int(0.75*height)), max(10, int(0.25*height*height))}
 }
 
+// ghostly is for how long, in s, the place of a thing that was there when the
+// scene was learned may look like a part of it.
+const ghostly = 2.5
+
 // scattered reports whether r is too loose or too thin to be one thing.
 func (r region) scattered() bool {
 	w, h := r.box.x1-r.box.x0, r.box.y1-r.box.y0
@@ -56,7 +62,9 @@ type cells struct {
 	mark       []mark
 	chronic    []float32 // share of the time that it moved, lately
 	calm       []float32 // factor on the threshold of its pixels, 1 unless chronic
+	weight     []float32 // evidence in a cell of the region being weighed
 	queue      []int32
+	part       []int32 // of the queue
 	found      []region
 	refused    []region // what moved and does not count, for those who ask why
 }
@@ -100,7 +108,7 @@ func newCells(w, h int) cells {
 	for x := range c.column {
 		c.column[x] = uint16(x / side)
 	}
-	c.queue = make([]int32, 0, n)
+	c.weight, c.queue, c.part = make([]float32, n), make([]int32, 0, n), make([]int32, 0, n)
 	c.found, c.refused = make([]region, 0, maxRegions), make([]region, 0, maxRegions)
 	return c
 }
@@ -159,30 +167,102 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 		// A large plain thing moves along its edges only, so all that differs
 		// in between is its own, unless that is so much that it must be
 		// something else: a lamp that was lit, the place of what was taken away.
-		r := c.flood(i, differs, s.different)
+		r := c.flood(i, differs)
+		r.box = c.bounds(s.different)
 		if r.moving*stillParts < r.area {
 			for _, k := range c.queue {
 				c.mark[k] = c.unclaimed(int(k))
 			}
-			r = c.flood(i, moves, s.moving)
+			r = c.flood(i, moves)
 			r.area = r.moving
+			r.box = c.bounds(s.moving)
+		} else if age < ghostly {
+			// The place that a thing has left, which was there when the scene
+			// was learned, hangs on it for a while.
+			r.box = c.bounds(s.moving)
 		}
-		switch {
-		case r.less(s.least):
+		if r.less(s.least) {
 			c.refuse(r, TooSmall)
-		case r.scattered():
-			c.refuse(r, Scattered)
-		default:
-			r.score = evidence(s.view, s.light, now.pix, s.background, r.box)
-			if r.score < goesOn {
-				c.refuse(r, OnlyLight)
-				continue
-			}
-			c.found = append(c.found, r)
+			continue
 		}
+		r.score = c.weigh(s, now.pix)
+		c.count(s, r)
 	}
 	c.learn(dt, age)
 	return c.found
+}
+
+// count adds r, whose cells are weighed, to what was found; or, if it is light
+// on the whole, what there is in it that is more: someone whom a lamp lights.
+func (c *cells) count(s *scene, r region) {
+	if r.score >= s.needs(r.box) && !r.scattered() {
+		c.found = append(c.found, r)
+		return
+	}
+	parts := len(c.found)
+	for _, k := range c.queue {
+		if c.weight[k] < firmly || len(c.found) == maxRegions {
+			continue
+		}
+		p := c.firm(k)
+		p.box = c.boundsOf(c.part, s.different)
+		if !p.less(s.least) && !p.scattered() {
+			c.found = append(c.found, p)
+		}
+	}
+	switch {
+	case len(c.found) > parts:
+	case r.scattered():
+		c.refuse(r, Scattered)
+	case r.score < goesOn:
+		c.refuse(r, OnlyLight)
+	default:
+		c.found = append(c.found, r)
+	}
+}
+
+// weigh sets the weight of each cell of c.queue, the evidence in it and a little
+// around it, and gives that of all of them.
+func (c *cells) weigh(s *scene, frame []float32) float64 {
+	const around = 2 // pixels
+	v := s.view
+	var all best
+	clear(c.weight)
+	for _, k := range c.queue {
+		x, y := int(k)%c.w*c.side, int(k)/c.w*c.side
+		score, ok := v.evidence(s.light, frame, s.background, pixelBox{x, y, min(x+c.side, v.w), min(y+c.side, v.h)}.grow(around, v.w, v.h))
+		c.weight[k] = float32(score)
+		if ok {
+			all.add(score)
+		}
+	}
+	return all.mean()
+}
+
+// firm takes the cells of firm weight that hang together with cell i, with gaps
+// of one cell, leaves them in c.part and takes their weight away.
+func (c *cells) firm(i int32) region {
+	var r region
+	var all best
+	c.part = append(c.part[:0], i)
+	all.add(float64(c.weight[i]))
+	c.weight[i] = 0
+	for q := 0; q < len(c.part); q++ {
+		k := int(c.part[q])
+		r.area += int(c.differs[k])
+		r.moving += int(c.moves[k])
+		for y := max(0, k/c.w-2); y <= min(c.h-1, k/c.w+2); y++ {
+			for x := max(0, k%c.w-2); x <= min(c.w-1, k%c.w+2); x++ {
+				if n := y*c.w + x; c.weight[n] >= firmly {
+					all.add(float64(c.weight[n]))
+					c.weight[n] = 0
+					c.part = append(c.part, int32(n))
+				}
+			}
+		}
+	}
+	r.score = all.mean()
+	return r
 }
 
 // refuse notes why r does not count, as long as there is room.
@@ -217,10 +297,9 @@ func (c *cells) unclaimed(i int) mark {
 }
 
 // flood takes all cells, marked up to the given mark, that hang together with
-// cell i, and leaves them in c.queue. The pixels of b make the region's box.
-func (c *cells) flood(i int, upTo mark, b bitmap) region {
-	w, h := b.w, b.h
-	r := region{box: pixelBox{w, h, 0, 0}}
+// cell i, and leaves them in c.queue.
+func (c *cells) flood(i int, upTo mark) region {
+	var r region
 	c.mark[i] = taken
 	c.queue = append(c.queue[:0], int32(i))
 	for q := 0; q < len(c.queue); q++ {
@@ -228,14 +307,6 @@ func (c *cells) flood(i int, upTo mark, b bitmap) region {
 		cx, cy := k%c.w, k/c.w
 		r.area += int(c.differs[k])
 		r.moving += int(c.moves[k])
-		x0, y0 := cx*c.side, cy*c.side
-		x1, y1 := min(x0+c.side, w), min(y0+c.side, h)
-		for y := y0; y < y1; y++ {
-			if run := b.run(x0, x1, y); run != 0 {
-				left, right := x0+bits.TrailingZeros64(run), x0+bits.Len64(run)
-				r.box = r.box.union(pixelBox{left, y, right, y + 1})
-			}
-		}
 		for y := max(0, cy-1); y <= min(c.h-1, cy+1); y++ {
 			for x := max(0, cx-1); x <= min(c.w-1, cx+1); x++ {
 				if n := y*c.w + x; c.mark[n] >= moves && c.mark[n] <= upTo {
@@ -246,4 +317,23 @@ func (c *cells) flood(i int, upTo mark, b bitmap) region {
 		}
 	}
 	return r
+}
+
+// bounds gives the box around the pixels of b in the cells of c.queue.
+func (c *cells) bounds(b bitmap) pixelBox { return c.boundsOf(c.queue, b) }
+
+// boundsOf gives the box around the pixels of b in the given cells.
+func (c *cells) boundsOf(cells []int32, b bitmap) pixelBox {
+	box := pixelBox{b.w, b.h, 0, 0}
+	for _, k := range cells {
+		x0, y0 := int(k)%c.w*c.side, int(k)/c.w*c.side
+		x1, y1 := min(x0+c.side, b.w), min(y0+c.side, b.h)
+		for y := y0; y < y1; y++ {
+			if run := b.run(x0, x1, y); run != 0 {
+				left, right := x0+bits.TrailingZeros64(run), x0+bits.Len64(run)
+				box = box.union(pixelBox{left, y, right, y + 1})
+			}
+		}
+	}
+	return box
 }

@@ -88,13 +88,50 @@ func newScene(m *mask, smallest float64) *scene {
 
 // look compares l with the background, updates the background, and gives the
 // regions that move. l has the size that the scene was made for and is masked
-// already. The regions are valid until the next call. While s.upset they say
-// only where things are that were there before.
-func (s *scene) look(l Luma, pts time.Duration) []region {
-	dt := pts - s.last
-	s.last = pts
+// already. The regions are valid until the next call. fresh is false if l is the
+// last frame again, as a camera sends it that is asked for more frames than it
+// takes: nothing can be learned from that.
+func (s *scene) look(l Luma, pts time.Duration) (moving []region, fresh bool) {
 	now := s.past.push(pts)
 	s.view.take(now.pix, l)
+	if s.again(now) {
+		s.past.drop()
+		s.cells.found, s.cells.refused = s.cells.found[:0], s.cells.refused[:0]
+		return nil, false
+	}
+	return s.compareWith(now, pts), true
+}
+
+// again reports whether now is the last frame once more, encoded anew perhaps.
+func (s *scene) again(now *moment) bool {
+	const same = 1.5 // grey levels
+	if s.fresh || s.past.count < 2 || len(s.samples) == 0 {
+		return false
+	}
+	last := s.past.newest(1).pix
+	for _, i := range s.samples {
+		if d := now.pix[i] - last[i]; d > same || d < -same {
+			return false
+		}
+	}
+	return true
+}
+
+// sure reports whether r, of the last frame, may be a thing that was not there
+// before.
+func (s *scene) sure(r region) bool { return !s.upset && r.score >= s.needs(r.box) }
+
+// needs gives the evidence that a region with this box needs to be a thing:
+// lights are large, and a large thing has edges enough.
+func (s *scene) needs(b pixelBox) float64 {
+	const large = 0.1 // of the picture
+	return begins + (fairly-begins)*min(1, float64(b.pixels())/(large*float64(s.view.w*s.view.h)))
+}
+
+// compareWith is look for a frame that is not the last one again.
+func (s *scene) compareWith(now *moment, pts time.Duration) []region {
+	dt := pts - s.last
+	s.last = pts
 	if s.fresh {
 		s.fresh = false
 		for i := range s.noise {
@@ -116,7 +153,7 @@ func (s *scene) look(l Luma, pts time.Duration) []region {
 		s.cells.rest(passed, age)
 		return nil
 	}
-	s.different.open(s.tmp)
+	s.different.thin(s.tmp)
 	for i := range s.moving.words {
 		s.moving.words[i] &= s.different.words[i]
 	}
@@ -127,8 +164,9 @@ func (s *scene) look(l Luma, pts time.Duration) []region {
 // came on, the camera was turned. A flash or a hand before the lens is over
 // sooner.
 func (s *scene) disturbed(pts time.Duration) bool {
+	blind := s.light.gain <= minGain || s.light.gain >= maxGain // of what was there nothing can be seen
 	switch {
-	case s.changed > upheaval && !s.upset:
+	case (s.changed > upheaval || blind && s.changed > relief) && !s.upset:
 		s.upset, s.since = true, pts
 	case s.changed <= relief:
 		s.upset = false

@@ -9,25 +9,31 @@ import (
 // The life of a track, in the frames' own time.
 const (
 	proof     = 300 * time.Millisecond // what is new must move that long; a step of light is over sooner
+	fewest    = 3                      // frames that it must be seen in, however slowly they come
 	forgiven  = 400 * time.Millisecond // how long an unproven track may be unseen
 	gone      = 2 * time.Second        // how long a proven one may be unseen before it ends
 	hidden    = 4 * time.Second        // …and while something else covers its place
 	zoneProof = 500 * time.Millisecond // how long it must stand in another zone before that is told
 	tellEvery = 10 * time.Second       // between updates that tell of a new place in the same zone
+	partly    = time.Second            // how long a track may be seen in part only before that part is taken for all of it
 )
 
 // A track is one moving thing through the frames. All times are PTS.
 type track struct {
-	key    uint64 // tells it from all others, proven or not
-	id     uint32 // 0 until it is proven
-	box    event.Box
-	vx, vy float64 // of its centre, picture widths and heights a second
-	born   time.Duration
-	seen   time.Duration
-	missed int // frames since it was seen
-	hits   int // frames it was seen in …
-	frames int // … of those since it was born
-	score  float64
+	key uint64 // tells it from all others, proven or not
+	// whole is box, unless most of the thing could not be seen just now: then it
+	// is where all of it should be.
+	whole   event.Box
+	wholeAt time.Duration
+	id      uint32 // 0 until it is proven
+	box     event.Box
+	vx, vy  float64 // of its centre, picture widths and heights a second
+	born    time.Duration
+	seen    time.Duration
+	missed  int // frames since it was seen
+	hits    int // frames it was seen in …
+	frames  int // … of those since it was born
+	score   float64
 
 	zone     int // the one it was last told to be in
 	nextZone int // the one it stands in now
@@ -43,13 +49,13 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{key: s.by, box: s.box, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 }
 
 // expected gives where the track should be at now if it went on as it did.
 func (t *track) expected(now time.Duration) event.Box {
 	dt := min(now-t.seen, forgiven).Seconds()
-	b := t.box
+	b := t.whole
 	b.X += t.vx * dt
 	b.Y += t.vy * dt
 	return b
@@ -57,11 +63,17 @@ func (t *track) expected(now time.Duration) event.Box {
 
 // follow takes s over as where the track is now.
 func (t *track) follow(s spotting, now time.Duration) {
-	if dt := (now - t.seen).Seconds(); dt > 0 {
-		const smooth = 0.4
-		from, to := t.box.Centre(), s.box.Centre()
-		t.vx += smooth * ((to.X-from.X)/dt - t.vx)
-		t.vy += smooth * ((to.Y-from.Y)/dt - t.vy)
+	const smooth, part = 0.4, 0.6
+	whole := t.expected(now)
+	if s.box.W*s.box.H < part*whole.W*whole.H && inside(whole, s.box.Centre()) && now-t.wholeAt <= partly {
+		t.whole = whole // before a wall like its coat only its head shows
+	} else {
+		if dt := (now - t.seen).Seconds(); dt > 0 {
+			from, to := t.whole.Centre(), s.box.Centre()
+			t.vx += smooth * ((to.X-from.X)/dt - t.vx)
+			t.vy += smooth * ((to.Y-from.Y)/dt - t.vy)
+		}
+		t.whole, t.wholeAt = s.box, now
 	}
 	t.box, t.seen = s.box, now
 	t.hits++
@@ -73,9 +85,17 @@ func (t *track) follow(s spotting, now time.Duration) {
 }
 
 // proven reports whether an unproven track has shown enough to be told about:
-// long enough, and in two of three frames.
-func (t *track) proven() bool {
-	return t.seen-t.born >= proof-slack && t.missed == 0 && 3*t.hits >= 2*t.frames
+// for long enough, and in two of three frames; in four of five where clutter
+// says that much comes and goes.
+func (t *track) proven(clutter float64) bool {
+	long := time.Duration(float64(proof) * min(1+clutter/clutterMuch, longerProof))
+	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 {
+		return false
+	}
+	if clutter > clutterMuch {
+		return 5*t.hits >= 4*t.frames
+	}
+	return 3*t.hits >= 2*t.frames
 }
 
 // over reports whether the track's life has ended by now.

@@ -17,6 +17,7 @@ type spotting struct {
 	box   event.Box
 	zone  int
 	score float64
+	sure  bool // it may begin a track, and let one be told of for the first time
 	taken bool
 	by    uint64 // key of the track that took it, 0 if none did
 
@@ -32,16 +33,29 @@ type spotting struct {
 type tracks struct {
 	list    []track
 	lastKey uint64
+	clutter float64 // tracks that began lately and were nothing
+	last    time.Duration
 	numbers numbers
 	heir    func(event.Box) uint32 // the number of a thing there without a track, or 0; nil: there is none
 }
 
+// What comes and goes in rain and in blowing leaves makes tracks that do not
+// last. The more of them there were lately, the longer a new one must.
+const (
+	clutterTime = 2.0  // s
+	clutterRate = 10.0 // frames a second at which a track counts as one
+	clutterMuch = 6.0  // tracks, which double the proof
+	longerProof = 2.5  // times the proof, at the most
+)
+
 func newTracks() tracks { return tracks{list: make([]track, 0, maxTracks)} }
 
 // step gives the spottings of the frame at now to the tracks and appends to out
-// what there is to tell. place gives a pixel box's fractions and zone; without
-// births no spotting begins a track.
-func (ts *tracks) step(found []spotting, now time.Duration, births bool, place func(pixelBox) (event.Box, int), out []Sighting) []Sighting {
+// what there is to tell. place gives a pixel box's fractions and zone.
+func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox) (event.Box, int), out []Sighting) []Sighting {
+	dt := (now - ts.last).Seconds()
+	ts.clutter *= math.Exp(-dt / clutterTime)
+	ts.last = now
 	for i := range ts.list {
 		t := &ts.list[i]
 		t.now, t.covered = -1, false
@@ -56,11 +70,11 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 			t.follow(found[t.now], now)
 			continue
 		}
-		t.covered = covers(found, t.expected(now).Centre())
+		t.covered = covers(found, t.expected(now).Centre(), t.id == 0)
 	}
 	for k := range found {
 		s := &found[k]
-		if births && !s.taken && s.score >= begins && len(ts.list) < maxTracks {
+		if s.sure && !s.taken && len(ts.list) < maxTracks {
 			ts.lastKey++
 			s.by = ts.lastKey
 			ts.list = append(ts.list, newTrack(*s, now))
@@ -72,9 +86,11 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 		case t.over(now):
 			if t.id != 0 {
 				out = append(out, t.sighting(event.End))
+			} else if !t.covered {
+				ts.clutter += min(1, dt*clutterRate) // each drop of rain is seen once, however fast frames come
 			}
 			continue
-		case t.id == 0 && t.proven():
+		case t.id == 0 && t.now >= 0 && found[t.now].sure && t.proven(ts.clutter):
 			t.id = ts.number(t.box)
 			t.zone, t.told, t.toldAt = t.nextZone, t.box, now
 			out = append(out, t.sighting(event.Start))
@@ -122,7 +138,7 @@ func (ts *tracks) finish(out []Sighting) []Sighting {
 			out = append(out, t.sighting(event.End))
 		}
 	}
-	ts.list = ts.list[:0]
+	ts.list, ts.clutter, ts.last = ts.list[:0], 0, 0
 	return out
 }
 
@@ -134,6 +150,21 @@ func (ts *tracks) of(s spotting) *track {
 		}
 	}
 	return nil
+}
+
+// wait is step for a frame that shows nothing new: only what is over ends.
+func (ts *tracks) wait(now time.Duration, out []Sighting) []Sighting {
+	kept := ts.list[:0]
+	for _, t := range ts.list {
+		t.now = -1
+		if !t.over(now) {
+			kept = append(kept, t)
+		} else if t.id != 0 {
+			out = append(out, t.sighting(event.End))
+		}
+	}
+	ts.list = kept
+	return out
 }
 
 // pair takes the best pair of a track and a spotting as long as there is one.
@@ -148,7 +179,7 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 			}
 			b := t.expected(now)
 			for k := range found {
-				if found[k].taken {
+				if found[k].taken || found[k].swallows(t) {
 					continue
 				}
 				a := affinity(b, found[k].box)
@@ -169,6 +200,13 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 		ts.list[bt].now = bs
 		found[bs].taken, found[bs].by = true, ts.list[bt].key
 	}
+}
+
+// swallows reports whether s is too large and too faint to be t: a change of
+// light in whose midst it is.
+func (s *spotting) swallows(t *track) bool {
+	const much = 6 // times the place that t takes
+	return !s.sure && s.box.W*s.box.H > much*t.whole.W*t.whole.H
 }
 
 // affinity tells how well a spotting fits where a track is expected: 0 is not
@@ -208,10 +246,11 @@ func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox)
 	}
 }
 
-// covers reports whether p lies in one of the spottings.
-func covers(found []spotting, p event.Point) bool {
+// covers reports whether p lies in one of the spottings, or only of those that
+// a track has taken.
+func covers(found []spotting, p event.Point, taken bool) bool {
 	for k := range found {
-		if inside(found[k].box, p) {
+		if inside(found[k].box, p) && (found[k].taken || !taken) {
 			return true
 		}
 	}

@@ -120,8 +120,9 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 	}
 	w.last = pts
 	w.found = w.found[:0]
-	for _, r := range w.scene.look(l, pts) {
-		s := spotting{px: r.box, score: r.score, moving: r.moving}
+	regions, fresh := w.scene.look(l, pts)
+	for _, r := range regions {
+		s := spotting{px: r.box, score: r.score, moving: r.moving, sure: w.scene.sure(r)}
 		s.box, s.zone = w.locate(r.box)
 		s.own = s.box
 		w.found = append(w.found, s)
@@ -132,7 +133,11 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 		w.tell()
 	}
 	w.things.hold(&w.tracks, w.teller.wanted)
-	w.known = w.tracks.step(w.found, pts, !w.scene.upset, w.place, w.known[:0])
+	if fresh {
+		w.known = w.tracks.step(w.found, pts, w.place, w.known[:0])
+	} else {
+		w.known = w.tracks.wait(pts, w.known[:0])
+	}
 	w.known = w.things.step(&w.tracks, pts, w.stands, w.known)
 	w.tell()
 	if w.teller.changed {

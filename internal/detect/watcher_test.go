@@ -221,9 +221,9 @@ func TestComingAndGoing(t *testing.T) {
 	}
 }
 
-// What is thinner than three pixels is taken away before regions are made.
+// A thread of one pixel is taken away before regions are made.
 func TestThinDoesNotCount(t *testing.T) {
-	s := newStage(prop{w: 1, h: 60, faint: 16, where: func(at time.Duration) (float64, float64, bool) {
+	s := newStage(prop{w: 1, h: 60, faint: 9, where: func(at time.Duration) (float64, float64, bool) {
 		return 80, 10, at >= seconds(2)
 	}})
 	s.noise = 0.3
