@@ -181,7 +181,7 @@ func whyWords(s link.Stretch) string {
 	case link.NotYet:
 		return fmt.Sprintf("would count if it lasted: %s, %.2f sure that it is more than light", high, s.Evidence)
 	case link.Upset:
-		return fmt.Sprintf("the whole picture changes: %.2f of it", s.Changed)
+		return fmt.Sprintf("the whole scene changes or shakes: %.2f of it differs", s.Changed)
 	case link.Present:
 		return fmt.Sprintf("counts, and stands: %s, %s", strings.Join(events, ", "), high)
 	default:
