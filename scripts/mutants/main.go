@@ -32,6 +32,10 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if len(os.Args) > 1 {
+		fmt.Fprintln(os.Stderr, "mutants: it takes no arguments, and tries all of scripts/mutants/*.patch")
+		os.Exit(2)
+	}
 	ok, err := run(ctx, ".", "scripts/mutants", testLimit, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
