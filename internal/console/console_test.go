@@ -83,7 +83,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	want := consent.Grant{
 		ID: 1, Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: consent.HomeAutomation, Zones: []string{"path"},
-		From: o.now, Until: o.now.Add(time.Hour),
+		Schedule: consent.Always(), Rate: consent.Unlimited(), Given: o.now, From: o.now, Until: o.now.Add(time.Hour),
 	}
 
 	if all, err := c.Recipients(ctx); err != nil || all == nil || len(all) != 0 {

@@ -15,7 +15,8 @@ import (
 //
 // Each recipient is told lives that are whole as far as it may know: what comes
 // into a zone that it was granted starts there and then, what leaves it ends, and
-// what comes back is something new, with another id.
+// what comes back is something new, with another id; so does an animal that is taken
+// for one of another kind.
 type register struct {
 	keeper *keeper
 	tally  *tally
@@ -27,14 +28,16 @@ type register struct {
 
 // A tale is what one recipient was told of one event that goes on.
 type tale struct {
-	last  event.Event // as it was told
-	ended bool        // as far as the recipient knows
+	last  event.Event     // as it was told
+	grant consent.GrantID // under which
+	ended bool            // as far as the recipient knows
 }
 
 // telling is one moment of an event as one recipient is to be told of it.
 type telling struct {
 	consent.Decision
-	event event.Event
+	event  event.Event
+	begins bool // the first of its event under the grant, as far as the recipient knows
 }
 
 func newRegister(k *keeper, t *tally, wake func()) *register {
@@ -47,7 +50,7 @@ func newRegister(k *keeper, t *tally, wake func()) *register {
 func (r *register) happened(ctx context.Context, e event.Event) (told []string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	decisions, at := r.keeper.decide(e)
+	decisions, at := r.keeper.decide(e, func(name string) consent.GrantID { return r.tales[e.ID][name].under() })
 	var tellings []telling
 	for _, d := range decisions {
 		t, tell, terr := r.telling(e, d)
@@ -73,7 +76,7 @@ func (r *register) happened(ctx context.Context, e event.Event) (told []string, 
 		if r.tales[e.ID] == nil {
 			r.tales[e.ID] = map[string]tale{}
 		}
-		r.tales[e.ID][t.Recipient] = tale{last: t.event, ended: t.event.Phase == event.End}
+		r.tales[e.ID][t.Recipient] = tale{last: t.event, grant: t.Grant, ended: t.event.Phase == event.End}
 	}
 	if e.Phase == event.End || e.Category == event.Ring { // a ring is over as it begins
 		delete(r.tales, e.ID)
@@ -85,6 +88,15 @@ func (r *register) happened(ctx context.Context, e event.Event) (told []string, 
 	return told, err
 }
 
+// under gives the grant under which the recipient knows that something goes on; 0
+// if it does not.
+func (t tale) under() consent.GrantID {
+	if t.ended {
+		return 0
+	}
+	return t.grant
+}
+
 // telling fits e to what the recipient of d knows of it; tell is false if there
 // is nothing to tell.
 func (r *register) telling(e event.Event, d consent.Decision) (t telling, tell bool, err error) {
@@ -93,7 +105,7 @@ func (r *register) telling(e event.Event, d consent.Decision) (t telling, tell b
 	switch {
 	case d.Allowed() && begun:
 		e.ID, e.Start = known.last.ID, known.last.Start
-		return telling{d, e}, true, nil
+		return telling{d, e, d.Grant != known.grant}, true, nil
 	case d.Allowed() && e.Phase == event.End:
 		return t, false, nil // the end of what it was never told of
 	case d.Allowed():
@@ -105,12 +117,12 @@ func (r *register) telling(e event.Event, d consent.Decision) (t telling, tell b
 				return t, false, fmt.Errorf("drawing an event id: %w", err)
 			}
 		}
-		return telling{d, e}, true, nil
-	case begun && d.Reason == consent.OtherZone:
+		return telling{d, e, true}, true, nil
+	case begun && (d.Reason == consent.OtherZone || d.Reason == consent.OtherLabel):
 		last := known.last
 		last.Phase, last.At = event.End, e.At
-		d = r.keeper.decideFor(last, d.Recipient)
-		return telling{d, last}, d.Allowed(), nil
+		d = r.keeper.decideFor(last, d.Recipient, known.grant)
+		return telling{d, last, d.Grant != known.grant}, d.Allowed(), nil
 	}
 	return t, false, nil
 }
