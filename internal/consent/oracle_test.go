@@ -522,6 +522,31 @@ func narrower(d dice, g Grant, id GrantID) Grant {
 	return g
 }
 
+func TestALevelNeverExceedsItsGrant(t *testing.T) {
+	worlds(t, func(t *rapid.T, d dice, w *world) {
+		kinds := map[string]Kind{}
+		for _, r := range w.policy.Recipients() {
+			kinds[r.Name] = r.Kind
+		}
+		for range 50 {
+			q := w.genAsking(d)
+			got := w.decide(q)
+			if !got.Allowed() {
+				continue
+			}
+			g := w.policy.Grants()[got.Grant-1]
+			if got.Level > g.Level || got.Level > kinds[q.to].Cap() {
+				t.Fatalf("%+v under %+v", got, g)
+			}
+			for _, more := range event.Levels()[g.Level+1:] {
+				if r, d := w.policy.Release(Record{Index: 1, Grant: g.ID, Recipient: q.to, Level: more, Event: q.event}, q.m); r.Valid() {
+					t.Fatalf("a record of %s under a grant of %s is released: %+v", more, g.Level, d)
+				}
+			}
+		}
+	})
+}
+
 // What the owner decides about one recipient changes no answer about another.
 func TestRecipientsAreApart(t *testing.T) {
 	worlds(t, func(t *rapid.T, d dice, w *world) {

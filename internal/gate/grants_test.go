@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,12 @@ import (
 
 // monday is a moment at which a test begins whose clock is its own.
 var monday = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+// from has a bench begin at a time of its own: one that the machine's clock has
+// shown could not be gone back behind.
+func from(t time.Time) func(*Options) {
+	return func(o *Options) { o.Clock.(*fakeClock).judge(t, true) }
+}
 
 // give makes home known and grants it motion, or what spoil makes of that.
 func (b *bench) give(spoil func(*Draft)) consent.Grant {
@@ -137,8 +144,7 @@ func TestDraftsAreMadeExplicit(t *testing.T) {
 func TestRateIsKeptOverARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := newFakeSession()
-	b := openBench(t, dir, s)
-	b.clock.judge(monday, true)
+	b := openBenchWith(t, dir, from(monday), s)
 	b.give(func(d *Draft) { d.Rate = &consent.Rate{PerHour: 2} })
 	b.clock.judge(monday.Add(time.Second), true) // what is seen was seen a moment ago
 	over := func(s Status) int { return s.Counts.Withheld["home"][consent.OverRate.String()] }
@@ -157,7 +163,7 @@ func TestRateIsKeptOverARestart(t *testing.T) {
 	}
 	b.stop()
 
-	b = openBenchWith(t, dir, func(o *Options) { o.Clock.(*fakeClock).judge(monday.Add(59*time.Minute), true) }, newFakeSession())
+	b = openBenchWith(t, dir, from(monday.Add(59*time.Minute)), newFakeSession())
 	e = b.eye()
 	e.see(t, 1, event.Start)
 	b.await("it remembers", func(s Status) bool { return over(s) == 1 })
@@ -233,8 +239,7 @@ func TestReplacedGrantEndsAtOnce(t *testing.T) {
 
 // What was allowed in time and could not be sent in time is not sent.
 func TestOffScheduleAtSending(t *testing.T) {
-	b := newBench(t) // the broker is away
-	b.clock.judge(monday, true)
+	b := newBenchWith(t, from(monday)) // the broker is away
 	b.give(func(d *Draft) {
 		d.Schedule = &consent.Schedule{Days: 1 << time.Monday, From: 12 * 60, To: 12*60 + 30, TimeZone: "UTC"}
 	})
@@ -323,8 +328,7 @@ func TestP5_WhatCannotBeReadDenies(t *testing.T) {
 }
 
 func TestEndingSoonIsTold(t *testing.T) {
-	b := newBench(t)
-	b.clock.judge(monday, true)
+	b := newBenchWith(t, from(monday))
 	in := func(days int) func(*Draft) {
 		return func(d *Draft) { d.Until = monday.Add(time.Duration(days) * 24 * time.Hour) }
 	}
@@ -349,5 +353,141 @@ func TestEndingSoonIsTold(t *testing.T) {
 	b.clock.judge(monday.Add(16*24*time.Hour), true)
 	if got := names(); got != "g1" {
 		t.Errorf("ending: %s", got)
+	}
+}
+
+// Who is granted notices from the path is told of somebody who comes onto it, and
+// once.
+func TestANoticeOfWhatComesIn(t *testing.T) {
+	s := newFakeSession()
+	b := newBenchWith(t, twoZones, s)
+	b.give(func(d *Draft) { d.Level, d.Zones = event.Notice, []string{"path"} })
+	e := b.eye()
+	const path, lawn = 0, 1
+	for _, st := range []struct {
+		zone  uint8
+		phase event.Phase
+	}{{lawn, event.Start}, {path, event.Update}, {path, event.Update}, {lawn, event.Update}, {path, event.Update}, {path, event.End}} {
+		e.seeIn(t, st.zone, 1, st.phase)
+	}
+	b.await("all seen", func(s Status) bool { return s.Counts.Seen["motion end"] == 1 && s.Counts.Delivered["home"] == 1 })
+	var phases []string
+	for _, m := range s.all() {
+		if strings.HasSuffix(m.Topic(), "/motion") {
+			_, phase := told(t, m)
+			phases = append(phases, phase)
+		}
+	}
+	if strings.Join(phases, " ") != "start" {
+		t.Errorf("told %v", phases)
+	}
+}
+
+// The clock jumps a hundred thousand times, believed and not. Whatever it says, no
+// decision is made at an earlier time than one before, and what has expired once
+// stays expired.
+func TestP5_ClockJumpsAllowNothing(t *testing.T) {
+	b := newBenchWith(t, from(monday))
+	var grants []consent.Grant
+	for i := range 20 {
+		grants = append(grants, b.give(func(d *Draft) { d.Until = monday.Add(time.Duration(i+1) * 10 * time.Hour) }))
+	}
+	d := rand.New(rand.NewPCG(1, 2))
+	expired, latest := map[consent.GrantID]bool{}, time.Time{}
+	far := monday.Add(300 * time.Hour)
+	jump := func(i int) {
+		now := monday.Add(time.Duration(d.Int64N(int64(320*time.Hour))) - 10*time.Hour)
+		if rest := far.Sub(monday) / 100_000 * time.Duration(i); d.IntN(4) > 0 { // mostly onwards, or it would be over at once
+			now = monday.Add(rest + time.Duration(d.Int64N(int64(time.Hour))-int64(30*time.Minute)))
+		} else if now.After(monday.Add(rest)) {
+			now = monday.Add(rest)
+		}
+		b.clock.judge(now, d.IntN(3) > 0)
+	}
+	allowed := 0
+	for i := range 100_000 {
+		jump(i)
+		policy, m := b.Policy()
+		e := event.Event{ID: event.ID{1}, Category: event.Motion, Phase: event.Start, Zone: event.Everything, Score: 1,
+			Box: event.Box{W: 1, H: 1}, Start: monday.Add(time.Minute), At: monday.Add(time.Minute)}
+		got := policy.Decide(e, "home", m)
+		if m.ClockTrusted {
+			latest = m.Now
+			for _, g := range grants {
+				expired[g.ID] = expired[g.ID] || !m.Now.Before(g.Until)
+			}
+		}
+		if got.Allowed() {
+			allowed++
+			if expired[got.Grant] || !m.ClockTrusted || m.Now.Before(latest) {
+				t.Fatalf("jump %d, at %v: %+v, expired %v", i, m.Now, got, expired)
+			}
+		}
+	}
+	if allowed < 1000 || len(expired) == 0 || !expired[grants[len(grants)-1].ID] {
+		t.Errorf("it says little: %d allowed, expired %v", allowed, expired)
+	}
+}
+
+// After a restart nothing is allowed that was not before, whatever the owner had
+// decided and whatever was told.
+func TestAfterARestartNothingMoreIsAllowed(t *testing.T) {
+	d := rand.New(rand.NewPCG(3, 4))
+	more := 0
+	for range 15 {
+		dir := t.TempDir()
+		now := monday
+		b := openBenchWith(t, dir, from(now))
+		for _, name := range []string{"home", "ann"} {
+			if err := b.AddRecipient(ctx, consent.Recipient{Name: name, Kind: consent.Owner}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		moment := func() event.Event {
+			return event.Event{ID: event.ID{byte(d.IntN(256)), 1}, Category: event.Animal, Label: consent.EveryAnimal()[d.IntN(8)], Phase: event.Start,
+				Zone: event.Everything, Score: 1, Box: event.Box{W: 1, H: 1}, Start: now, At: now}
+		}
+		for range 40 {
+			now = now.Add(time.Duration(d.IntN(40)) * time.Minute)
+			b.clock.judge(now, true)
+			var err error
+			switch d.IntN(8) {
+			case 0:
+				err = b.Revoke(ctx, consent.GrantID(1+d.IntN(8)))
+			case 1, 2:
+				draft := Draft{Recipient: []string{"home", "ann"}[d.IntN(2)], Category: event.Animal, Level: event.Level(1 + d.IntN(2)),
+					Purpose: consent.LostPet, Zones: []string{event.Everything}, Until: now.Add(time.Duration(1+d.IntN(40)) * time.Hour),
+					Rate: &consent.Rate{PerHour: d.IntN(3), PerDay: 1 + d.IntN(4)}, Supersedes: consent.GrantID(d.IntN(4))}
+				if d.IntN(3) == 0 {
+					draft.Schedule = &consent.Schedule{Days: consent.Days(1 + d.IntN(127)), From: 600, To: 300, TimeZone: "Europe/Berlin"}
+				}
+				_, err = b.AddGrant(ctx, draft)
+			default:
+				_, err = b.register.happened(ctx, moment())
+			}
+			if err != nil && !isRefused(err) {
+				t.Fatal(err)
+			}
+		}
+		before, was := b.Policy()
+		b.stop()
+		b = openBenchWith(t, dir, from(now))
+		after, is := b.Policy()
+		for range 300 {
+			e := moment()
+			for _, name := range []string{"home", "ann"} {
+				old, young := before.Decide(e, name, was), after.Decide(e, name, is)
+				if young.Level > old.Level || young != old {
+					t.Fatalf("%+v turned into %+v", old, young)
+				}
+				if old.Allowed() {
+					more++
+				}
+			}
+		}
+		b.stop()
+	}
+	if more < 100 {
+		t.Errorf("it says little: %d allowed", more)
 	}
 }

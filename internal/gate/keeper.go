@@ -281,13 +281,18 @@ func (k *keeper) nudge() {
 }
 
 // decide asks for every known recipient whether it may be told of e. told gives
-// the grant under which one was told of it last.
+// the grant under which one was told of it last, or 0: for who knows nothing of it,
+// what goes on begins.
 func (k *keeper) decide(e event.Event, told func(recipient string) consent.GrantID) (all []consent.Decision, at time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m, _ := k.moment()
 	for _, r := range k.policy.Recipients() {
-		all = append(all, k.policy.Continue(e, r.Name, told(r.Name), m))
+		theirs, under := e, told(r.Name)
+		if under == 0 && e.Phase == event.Update {
+			theirs.Phase = event.Start
+		}
+		all = append(all, k.policy.Continue(theirs, r.Name, under, m))
 	}
 	return all, m.Now
 }
