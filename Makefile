@@ -7,13 +7,14 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 CAMERA :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cameras mutants soak soak-consent build fmt clean
+.PHONY: help run test test-cameras accuracy mutants soak soak-consent build fmt clean
 
 help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
 	@echo 'make run CAMERA=/dev/video0    the same with a camera'
 	@echo 'make test                      install what the tests need and run everything'
 	@echo 'make test-cameras              every fault of a camera, done to the daemon in a virtual machine (6 minutes)'
+	@echo 'make accuracy                  measure what is seen and what that costs, and write docs/accuracy.md (minutes)'
 	@echo 'make build                     build/doorbelld and build/doorbelld-eye, nothing installed'
 	@echo 'make mutants                   take out what keeps each promise; its test must fail'
 	@echo 'make soak                      100,000 frames in which nothing happens: memory must stay flat'
@@ -34,6 +35,11 @@ test:
 test-cameras:
 	@scripts/install.sh test
 	@go test -count=1 -v -tags vm,faults -run CameraFaults -timeout 30m ./scripts/vm
+
+accuracy:
+	@scripts/install.sh test
+	@$(MAKE) -s build
+	@go run ./scripts/accuracy
 
 mutants:
 	@go run ./scripts/mutants

@@ -15,6 +15,9 @@ import (
 // linkFD is where the launcher puts the eye's end of the link.
 const linkFD = 3
 
+// firstOutput is where it puts the files that a drawing goes into, if there are any.
+const firstOutput = 5
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -25,6 +28,13 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == eye.ListCommand {
 		if err := eye.List(conn, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == eye.BenchCommand {
+		if err := eye.Bench(ctx, conn, firstOutput, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
 			os.Exit(1)
 		}

@@ -12,6 +12,7 @@ import (
 	"doorbelld/internal/config"
 	"doorbelld/internal/gate"
 	"doorbelld/internal/link"
+	"doorbelld/internal/model"
 	"doorbelld/internal/sandbox"
 )
 
@@ -58,6 +59,9 @@ const eyeLines = 20
 // prints goes to log.
 func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) func(context.Context) (gate.Eye, error) {
 	o := sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Unfiltered: f.mayTalk}
+	if m, ok := model.Of(c.Detect.Model); ok {
+		o.IfThere = m.Paths(c.Models)
+	}
 	switch camera := c.Camera; {
 	case camera.V4L2 != nil:
 		o.Devices = []string{camera.V4L2.Device}
@@ -121,7 +125,7 @@ func (s shutIn) Wait() error {
 
 // setup gives what the eye is told of the configuration.
 func setup(c *config.Config) link.Setup {
-	s := link.Setup{Everything: c.Everything, Zones: c.Zones, Smallest: c.Motion.Smallest}
+	s := link.Setup{Everything: c.Everything, Zones: c.Zones, Smallest: c.Motion.Smallest, Model: c.Detect.Model, ModelDir: c.Models}
 	if v := c.Camera.V4L2; v != nil {
 		s.Source, s.Path = link.V4L2, v.Device
 		s.Encoding, s.Width, s.Height, s.FPS = encodings[v.Format], v.Width, v.Height, v.FPS

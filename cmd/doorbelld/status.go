@@ -15,6 +15,8 @@ import (
 
 	"doorbelld/internal/console"
 	"doorbelld/internal/gate"
+	"doorbelld/internal/link"
+	"doorbelld/internal/model"
 
 	"github.com/spf13/cobra"
 )
@@ -96,6 +98,7 @@ func writeStatus(w io.Writer, s gate.Status) error {
 		{"device", s.Device},
 		{"camera", cameraLine(s.Eye)},
 		{"eye", eyeLine(s.Eye)},
+		{"model", modelLine(s.Eye)},
 		{"button", buttonLine(s.Button)},
 		{"broker", either(s.Broker.Connected, "connected", "not connected", s.Broker.Text)},
 		{"clock", either(s.Clock.Trusted, "trusted", "not trusted", s.Clock.Why)},
@@ -160,6 +163,21 @@ func eyeLine(e gate.EyeStatus) string {
 		text += ", shut in: " + e.Protection
 	}
 	return text
+}
+
+func modelLine(e gate.EyeStatus) string {
+	m := e.Model
+	switch {
+	case m.Kind == model.None:
+		return "none: motion alone"
+	case m.Text != "":
+		return m.Kind.String() + ": " + m.Text
+	case m.State == link.NetworkUnwanted:
+		return m.Kind.String() + ", not loaded: nobody is granted what it tells"
+	case !e.Running || m.State == link.NoNetwork:
+		return m.Kind.String() + ", not loaded"
+	}
+	return m.Kind.String() + ", " + m.State.String()
 }
 
 func buttonLine(b *gate.ButtonStatus) string {

@@ -14,6 +14,7 @@ import (
 	"doorbelld/internal/event"
 	"doorbelld/internal/gate"
 	"doorbelld/internal/link"
+	"doorbelld/internal/model"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -50,7 +51,8 @@ func TestWriteStatus(t *testing.T) {
 		"well": {
 			gate.Status{
 				Device: "door",
-				Eye:    gate.EyeStatus{Running: true, Protection: "all of it", Camera: link.Live, Encoding: "mjpeg", Width: 768, Height: 576, Frames: 100, Dropped: 2},
+				Eye: gate.EyeStatus{Running: true, Protection: "all of it", Camera: link.Live, Encoding: "mjpeg", Width: 768, Height: 576, Frames: 100, Dropped: 2,
+					Model: gate.ModelStatus{Kind: model.Fast, State: link.NetworkReady}},
 				Broker: gate.BrokerStatus{Connected: true},
 				Clock:  gate.ClockStatus{Trusted: true, Why: "you vouched for it"},
 				Want:   gate.WantStatus{Categories: []event.Category{event.Motion, event.Ring}, Level: event.Details},
@@ -65,6 +67,7 @@ func TestWriteStatus(t *testing.T) {
 device   door
 camera   live, mjpeg 768x576, 100 frames, 2 dropped
 eye      running, shut in: all of it
+model    fast, ready
 button   none
 broker   connected
 clock    trusted: you vouched for it
@@ -79,7 +82,8 @@ to home  released 5 motion; delivered 4; withdrawn 1 revoked
 		"ill": {
 			gate.Status{
 				Device: "door",
-				Eye:    gate.EyeStatus{Camera: link.Lost, Text: "there is no clip", Restarts: 7},
+				Eye: gate.EyeStatus{Camera: link.Lost, Text: "there is no clip", Restarts: 7,
+					Model: gate.ModelStatus{Kind: model.Careful, State: link.NetworkMissing, Text: "it is not there"}},
 				Button: &gate.ButtonStatus{Text: "there is no GPIO chip"},
 				Broker: gate.BrokerStatus{Text: "refused"},
 				Clock:  gate.ClockStatus{Why: "nobody vouched for it"},
@@ -92,6 +96,7 @@ to home  released 5 motion; delivered 4; withdrawn 1 revoked
 device     door
 camera     lost: there is no clip
 eye        not running, restarted 7 times
+model      careful: it is not there
 button     lost: there is no GPIO chip
 broker     not connected: refused
 clock      not trusted: nobody vouched for it
@@ -109,6 +114,23 @@ ignored    12 rings, which came too fast
 		var b strings.Builder
 		if err := writeStatus(&b, c.status); err != nil || b.String() != c.want[1:] {
 			t.Errorf("%s: %v\n%s", name, err, b.String())
+		}
+	}
+}
+
+func TestModelLine(t *testing.T) {
+	for _, c := range []struct {
+		eye  gate.EyeStatus
+		want string
+	}{
+		{gate.EyeStatus{Running: true}, "none: motion alone"},
+		{gate.EyeStatus{Running: true, Model: gate.ModelStatus{Kind: model.Fast}}, "fast, not loaded"},
+		{gate.EyeStatus{Running: true, Model: gate.ModelStatus{Kind: model.Fast, State: link.NetworkUnwanted}}, "fast, not loaded: nobody is granted what it tells"},
+		{gate.EyeStatus{Running: true, Model: gate.ModelStatus{Kind: model.Fast, State: link.NetworkLoading}}, "fast, loading"},
+		{gate.EyeStatus{Model: gate.ModelStatus{Kind: model.Fast, State: link.NetworkReady}}, "fast, not loaded"},
+	} {
+		if got := modelLine(c.eye); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.eye.Model, got, c.want)
 		}
 	}
 }

@@ -25,6 +25,14 @@ import (
 	"time"
 
 	"doorbelld/internal/event"
+	"doorbelld/internal/model"
+)
+
+// DefaultSmallest is the height of the smallest thing that matters, if nobody says
+// otherwise, and the least and the most that can be said; fractions of the picture's.
+const (
+	DefaultSmallest          = 0.08
+	MinSmallest, MaxSmallest = 0.02, 0.5
 )
 
 // The defaults, all of them but the folders, which depend on who runs the
@@ -32,7 +40,7 @@ import (
 // what it offers; pace, loop and url default to the first of their words.
 const (
 	defaultClipFPS  = 10
-	defaultSmallest = 0.08
+	defaultModel    = model.Fast
 	defaultChip     = "gpiochip0"
 	defaultDebounce = 30 * time.Millisecond
 	defaultListen   = "127.0.0.1:1883"
@@ -47,11 +55,13 @@ type Config struct {
 	Everything bool         // all of the picture may be looked at
 	Zones      []event.Zone // else: what may be looked at, 1 to 16
 	Motion     Motion
+	Detect     Detect
 	Button     *Button // nil: there is none
 	Broker     Broker
 	Access     Access
 	State      string // folder of the database; not in Runtime
 	Runtime    string // folder of the socket
+	Models     string // folder in which models are looked for; neither State nor Runtime is in it
 	Log        Log
 }
 
@@ -101,6 +111,11 @@ type Clip struct {
 // Motion says what is worth noticing.
 type Motion struct {
 	Smallest float64 // height of the smallest thing, as a fraction of the picture's
+}
+
+// Detect says what finds out what it was that moved.
+type Detect struct {
+	Model model.Kind // None: nothing, and it stays motion
 }
 
 // A Button is the one at the door: a line of a GPIO chip.
@@ -203,7 +218,8 @@ func Load(path string) (*Config, error) {
 
 // Parse reads text as the file called name: relative paths start in name's
 // folder, and faults carry name. The environment's folders (STATE_DIRECTORY,
-// RUNTIME_DIRECTORY, XDG_STATE_HOME, XDG_RUNTIME_DIR, HOME) are asked of env.
+// RUNTIME_DIRECTORY, XDG_STATE_HOME, XDG_RUNTIME_DIR, HOME, DOORBELLD_MODELS) are
+// asked of env.
 // It gives either a Config or at least one fault, in the order of their places.
 func Parse(name string, text []byte, env func(string) string) (*Config, Faults) {
 	folder, err := filepath.Abs(filepath.Dir(name))

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"doorbelld/internal/event"
+	"doorbelld/internal/model"
 )
 
 // pi is root on a machine whose environment says nothing.
@@ -48,9 +49,11 @@ func TestDefaults(t *testing.T) {
 		Camera:     Camera{V4L2: &V4L2{Device: "/dev/video0"}},
 		Everything: true,
 		Motion:     Motion{Smallest: 0.08},
+		Detect:     Detect{Model: model.Fast},
 		Broker:     Broker{Embedded: true, Listen: netip.MustParseAddrPort("127.0.0.1:1883")},
 		State:      "/var/lib/doorbelld",
 		Runtime:    "/run/doorbelld",
+		Models:     "/var/lib/doorbelld/models",
 		Log:        Log{slog.LevelInfo},
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
@@ -72,6 +75,8 @@ zones:
     - .5
 motion:
   smallest: 0.5
+detect:
+  model: careful
 broker:
   url: mqtt://broker.local
   username: front
@@ -98,10 +103,12 @@ button:
 			{Name: "drive", Polygon: []event.Point{{X: 0, Y: 0}, {X: 1, Y: 0}, {X: 0.5, Y: 0.5}}},
 		},
 		Motion:  Motion{Smallest: 0.5},
+		Detect:  Detect{Model: model.Careful},
 		Broker:  Broker{Address: "broker.local:1883", Username: "front", PasswordFile: "/etc/doorbelld/secret"},
 		State:   "/etc/doorbelld/state",
 		Runtime: "/etc/run",
 		Access:  Access{Owner: "anna", OwnerGroup: "door_owners", HouseholdGroup: "family"},
+		Models:  "/etc/doorbelld/state/models",
 		Log:     Log{slog.LevelDebug},
 		Button: &Button{Pin: Pin{Chip: "pinctrl-rp1", Name: "GPIO17"}, Pull: PullDown, Debounce: 500 * time.Millisecond,
 			LED: &LED{Pin: Pin{Chip: "gpiochip1", Number: 3}, ActiveLow: true}},
@@ -345,6 +352,16 @@ bell.yaml:5:21: zone porch: point 2 is a corner where the outline turns back ont
 		"sliver": {zone("[[0, 0], [0.01, 0], [0, 0.01]]"), `
 bell.yaml:5:12: zone porch: polygon encloses 0.005 % of the picture, too little to see anything; want at least 0.1 %`},
 
+		"a model of nobody": {least + "detect: {model: quick, threshold: 0.5}\n", `
+bell.yaml:6:17: detect.model is "quick"; want one of none, fast, careful
+bell.yaml:6:24: unknown key "detect.threshold"; the keys here are model`},
+		"a model misspelt": {least + "detect: {model: carefull}\n", `
+bell.yaml:6:17: detect.model is "carefull"; want one of none, fast, careful; did you mean "careful"?`},
+		"a model by number": {least + "detect: {model: 1}\n", `
+bell.yaml:6:17: detect.model is a number; want one of none, fast, careful, in quotes if it looks like a number or true or false`},
+		"detect without keys": {least + "detect: fast\n", `
+bell.yaml:6:9: detect is text; want keys with values, indented below it`},
+
 		"button without a line": {least + "button: {chip: gpiochip0, led: {active_low: true}}\n", `
 bell.yaml:6:9: button.line is missing; say which line the button is on, such as ` + "`line: 17`" + `
 bell.yaml:6:32: button.led.line is missing; say which line the LED is on, such as ` + "`line: 27`"},
@@ -506,7 +523,44 @@ func TestFoldersOfTheSurroundings(t *testing.T) {
 	}
 }
 
+// The environment says where models are, and never so that the part which reads
+// them could read the state as well.
+func TestModelsFolder(t *testing.T) {
+	const text = least + "detect: {model: careful}\nstate: /data/state\nruntime: /run/bell\n"
+	for folder, want := range map[string]string{
+		"":                    "/data/state/models",
+		"/usr/share//models/": "/usr/share/models",
+		"/data/models":        "/data/models",
+		"/data/state/models":  "/data/state/models",
+		"/data/state-models":  "/data/state-models",
+	} {
+		around := surroundings{env: func(name string) string {
+			return map[string]string{ModelsVariable: folder}[name]
+		}}
+		c, faults := parse("bell.yaml", "/etc", []byte(text), around)
+		if faults != nil {
+			t.Error(faults)
+		} else if c.Models != want {
+			t.Errorf("%q: %s, want %s", folder, c.Models, want)
+		}
+	}
+	for folder, want := range map[string]string{
+		"models":      `bell.yaml:6:9: detect looks for models in "models", the folder of $DOORBELLD_MODELS, which does not begin with /; give the whole path`,
+		"/data/state": "bell.yaml:6:9: detect looks for models in /data/state, the folder of $DOORBELLD_MODELS, but /data/state in it must be hidden from the part which sees the camera; give models a folder of their own",
+		"/data":       "bell.yaml:6:9: detect looks for models in /data, the folder of $DOORBELLD_MODELS, but /data/state in it must be hidden from the part which sees the camera; give models a folder of their own",
+		"/run":        "bell.yaml:6:9: detect looks for models in /run, the folder of $DOORBELLD_MODELS, but /run/bell in it must be hidden from the part which sees the camera; give models a folder of their own",
+	} {
+		around := surroundings{env: func(name string) string {
+			return map[string]string{ModelsVariable: folder}[name]
+		}}
+		if _, faults := parse("bell.yaml", "/etc", []byte(text), around); faults.Error() != want {
+			t.Errorf("%q:\n%v\nwant\n%s", folder, faults, want)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
+	t.Setenv(ModelsVariable, "") // Load asks the environment
 	folder := t.TempDir()
 	path := filepath.Join(folder, "bell.yaml")
 	if _, err := Load(path); !errors.Is(err, fs.ErrNotExist) {
@@ -643,6 +697,7 @@ func TestExampleHoldsEveryKey(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
+	t.Setenv(ModelsVariable, "")
 	c, err := Load(examples + "demo.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -675,6 +730,7 @@ zones:
 The camera at /dev/video0 is watched, MJPEG, 1280×720, 10 pictures a second.
 Only the zones path and lawn are looked at; the rest of the picture is blanked before anything looks.
 What moves is noticed if it is at least 8 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
 `},
@@ -682,6 +738,7 @@ Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the c
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
 All of the picture is looked at.
 What moves is noticed if it is at least 12.5 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the broker at h:1883, as user "bell" with the password in /etc/doorbelld/pw; the way there is not encrypted.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
 `},
@@ -694,6 +751,7 @@ broker: {url: 'mqtt://h'}
 The camera at /dev/video0 is watched, YUYV, 640×480; rate is chosen by what it offers.
 Only the zone path is looked at; the rest of the picture is blanked before anything looks.
 What moves is noticed if it is at least 8 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the broker at h:1883, without a user name; the way there is not encrypted.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
 `},
@@ -706,6 +764,7 @@ broker: {listen: 127.0.0.1:0}
 The video file /etc/doorbelld/a.avi is watched in a camera's place, 10 pictures a second, at its own pace, over and over.
 Only the zones a, b and c are looked at; the rest of the picture is blanked before anything looks.
 What moves is noticed if it is at least 8 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, any free port.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
 `},
@@ -713,6 +772,7 @@ Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the c
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
 All of the picture is looked at.
 What moves is noticed if it is at least 8 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 The button is on line 17 of gpiochip0, pulled up; it is pressed while that is low for 30ms or longer. Held for 5 seconds it pauses everything for an hour. An LED on line 27 of gpiochip0, lit by high, shows that somebody is told something.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
@@ -721,6 +781,7 @@ Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the c
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
 All of the picture is looked at.
 What moves is noticed if it is at least 8 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 The button is on line GPIO17 of pinctrl-rp1, pulled down; it is pressed while that is high for 0s or longer. Held for 5 seconds it pauses everything for an hour.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
@@ -729,15 +790,17 @@ Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the c
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
 All of the picture is looked at.
 What moves is noticed if it is at least 8 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
 Grants can also be given and taken back by anna and the members of door.
 The members of family can pause everything and ask who sees what.
 `},
-		"clip, once": {"device: d\ncamera: {source: clip, clip: a.avi, pace: fast, fps: 29.97}\nzones: everything\n", `
+		"clip, once": {"device: d\ncamera: {source: clip, clip: a.avi, pace: fast, fps: 29.97}\nzones: everything\ndetect: {model: none}\n", `
 The video file /etc/doorbelld/a.avi is watched in a camera's place, 29.97 pictures a second, as fast as it goes, once.
 All of the picture is looked at.
 What moves is noticed if it is at least 8 % as high as the picture.
+Nothing tells animals, persons and vehicles apart: what moves is motion.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
 `},
@@ -822,6 +885,8 @@ func consistent(c *Config) error {
 		return fmt.Errorf("button %+v", *c.Button)
 	case !(c.Motion.Smallest >= 0.02 && c.Motion.Smallest <= 0.5):
 		return fmt.Errorf("smallest %v", c.Motion.Smallest)
+	case !c.Detect.Model.Valid() || !abs(c.Models):
+		return fmt.Errorf("detect %+v, models %q", c.Detect, c.Models)
 	case b.Embedded && (b.Address != "" || b.Username != "" || b.PasswordFile != "" || !b.Listen.Addr().IsLoopback()):
 		return fmt.Errorf("embedded broker %+v", b)
 	case !b.Embedded && (b.Address == "" || b.Listen.IsValid() || b.PasswordFile != "" && (b.Username == "" || !abs(b.PasswordFile))):

@@ -33,6 +33,27 @@ func (a surroundings) runtime() offer {
 	)
 }
 
+// ModelsVariable is in the environment where a folder of models is not in the
+// state folder: several programs may share one.
+const ModelsVariable = "DOORBELLD_MODELS"
+
+// readModels gives the folder that the environment names, else the one in the
+// state folder. The file has no say in it: where models are installed, nothing
+// has to be written.
+func readModels(v value, around surroundings, state string) string {
+	folder := around.env(ModelsVariable)
+	switch {
+	case folder == "" && state == "":
+		return ""
+	case folder == "":
+		return filepath.Join(state, "models")
+	case !filepath.IsAbs(folder):
+		v.fault("looks for models in %s, the folder of $%s, which does not begin with /; give the whole path", quoted(folder), ModelsVariable)
+		return ""
+	}
+	return filepath.Clean(folder)
+}
+
 // first gives the first offer with a folder, or else the names of those who
 // could have made one.
 func first(offers ...offer) offer {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"doorbelld/internal/model"
 )
 
 // Plain says what c means, in sentences for a person: what is watched, how much
@@ -13,6 +15,7 @@ func (c *Config) Plain() []string {
 		c.Camera.plain(),
 		c.plainZones(),
 		fmt.Sprintf("What moves is noticed if it is at least %s %% as high as the picture.", decimal(100*c.Motion.Smallest)),
+		c.plainDetect(),
 	}
 	if c.Button != nil {
 		lines = append(lines, c.Button.plain())
@@ -115,6 +118,14 @@ func (c *Config) plainZones() string {
 		noun = "zones " + series(names) + " are"
 	}
 	return "Only the " + noun + " looked at; the rest of the picture is blanked before anything looks."
+}
+
+func (c *Config) plainDetect() string {
+	m, ok := model.Of(c.Detect.Model)
+	if !ok {
+		return "Nothing tells animals, persons and vehicles apart: what moves is motion."
+	}
+	return fmt.Sprintf("Animals, persons and vehicles are told apart by the model %s (%s), out of the folder %s.", m.Name, m.Kind, c.Models)
 }
 
 func (b *Button) plain() string {

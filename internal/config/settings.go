@@ -13,16 +13,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"doorbelld/internal/model"
 )
 
 // Bounds on what the file may ask for.
 const (
-	minFPS, maxFPS           = 1, 60
-	minWidth, maxWidth       = 160, 4096 // pixels; detection looks at 160
-	minHeight, maxHeight     = 90, 4096
-	minSmallest, maxSmallest = 0.02, 0.5
-	maxUsername              = 256 // bytes
-	maxControls              = 64
+	minFPS, maxFPS       = 1, 60
+	minWidth, maxWidth   = 160, 4096 // pixels; detection looks at 160
+	minHeight, maxHeight = 90, 4096
+	maxUsername          = 256 // bytes
+	maxControls          = 64
 	// Of camera modules.
 	maxShutter = 200_000_000 // microseconds; the longest that any sensor has
 	maxGain    = 64
@@ -41,7 +42,8 @@ var (
 // config reads the topmost section. Each section asks for all of its keys
 // before it looks at any, so that they are known whatever is wrong.
 func (r *reader) config(top *section, around surroundings) *Config {
-	device, camera, zones, motion := top.take("device"), top.take("camera"), top.take("zones"), top.take("motion")
+	device, camera, zones := top.take("device"), top.take("camera"), top.take("zones")
+	motion, detect := top.take("motion"), top.take("detect")
 	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
 	access := top.take("access")
 	top.close()
@@ -54,11 +56,13 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	zones.required("list the zones that may be looked at, or say `zones: everything`")
 	c.Zones, c.Everything = readZones(zones)
 	c.Motion = readMotion(motion.section())
+	c.Detect = readDetect(detect.section())
 	c.Button = readButton(button)
 	c.Broker = readBroker(broker.section())
 	c.Access = readAccess(access.section())
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())
+	c.Models = readModels(detect, around, c.State)
 	c.Log = readLog(log.section())
 
 	if len(c.Runtime) > maxRuntime {
@@ -67,8 +71,11 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	if c.State != "" && c.Runtime != "" && within(c.Runtime, c.State) {
 		state.fault("lies in the runtime folder %s, which is emptied when the machine stops; choose another", c.Runtime)
 	}
-	// Both are hidden from the program that sees.
+	// Both are hidden from the program that sees, which may read the models.
 	for _, folder := range []string{c.State, c.Runtime} {
+		if c.Models != "" && folder != "" && within(c.Models, folder) {
+			detect.fault("looks for models in %s, the folder of $%s, but %s in it must be hidden from the part which sees the camera; give models a folder of their own", c.Models, ModelsVariable, folder)
+		}
 		if seen := c.Camera.path(); seen != "" && folder != "" && within(folder, seen) {
 			camera.fault("watches %s, but %s is a folder that the part which sees the camera must not look into; move one of them", seen, folder)
 		}
@@ -218,7 +225,18 @@ func readControls(s *section) (all []Control) {
 func readMotion(s *section) Motion {
 	smallest := s.take("smallest")
 	s.close()
-	return Motion{Smallest: smallest.number(minSmallest, maxSmallest, defaultSmallest)}
+	return Motion{Smallest: smallest.number(MinSmallest, MaxSmallest, DefaultSmallest)}
+}
+
+func readDetect(s *section) Detect {
+	kind := s.take("model")
+	s.close()
+	var words []string
+	for _, k := range model.Kinds() {
+		words = append(words, k.String())
+	}
+	word := kind.word(defaultModel.String(), words...)
+	return Detect{model.Kinds()[slices.Index(words, word)]}
 }
 
 func readBroker(s *section) Broker {

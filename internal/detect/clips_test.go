@@ -87,20 +87,25 @@ func watchClip(t *testing.T, path string, fps float64, width, height int) (all, 
 	return all, half
 }
 
-// wholeLives holds that each track has one start, then perhaps updates, then
-// one end, and that no number comes twice.
+// wholeLives holds that each track has in each category one start, then perhaps
+// updates, then one end, and no second life.
 func wholeLives(t *testing.T, all []told) {
 	t.Helper()
-	alive, ended := map[uint32]bool{}, map[uint32]bool{}
+	type key struct {
+		track    uint32
+		category event.Category
+	}
+	alive, ended := map[key]bool{}, map[key]bool{}
 	for _, x := range all {
-		ok := alive[x.Track]
+		k := key{x.Track, x.Category}
+		ok := alive[k]
 		switch x.Phase {
 		case event.Start:
-			ok = !alive[x.Track] && !ended[x.Track]
-			alive[x.Track] = true
+			ok = !alive[k] && !ended[k]
+			alive[k] = true
 		case event.End:
-			delete(alive, x.Track)
-			ended[x.Track] = true
+			delete(alive, k)
+			ended[k] = true
 		}
 		if !ok {
 			t.Errorf("out of its life: %v", x)

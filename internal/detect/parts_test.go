@@ -11,6 +11,9 @@ import (
 	"doorbelld/internal/event"
 )
 
+// blank is what every byte outside the zones is.
+const blank = 0
+
 // The plain pixel-by-pixel opening is the oracle of the one in words.
 func TestOpenAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -184,5 +187,114 @@ func TestTracksWaitBehindOthers(t *testing.T) {
 	}
 	if phases[event.Start] != 2 || phases[event.End] != 0 {
 		t.Errorf("%v, want two starts and no end", phases)
+	}
+}
+
+// Blank against the plain question for each pixel, for random polygons that may
+// cross themselves, at any size and for any part of the frame.
+func TestBlankAgainstOracle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := rapid.Float64Range(0, 1)
+		// Corners on pixel centres and edges are where rounding would show.
+		corner := rapid.OneOf(f, rapid.Map(rapid.IntRange(0, 40), func(n int) float64 { return float64(n) / 40 }))
+		var zones []event.Zone
+		for range rapid.IntRange(1, 3).Draw(t, "zones") {
+			z := event.Zone{Name: "z"}
+			for range rapid.IntRange(3, 9).Draw(t, "corners") {
+				z.Polygon = append(z.Polygon, event.Point{X: corner.Draw(t, "x"), Y: corner.Draw(t, "y")})
+			}
+			zones = append(zones, z)
+		}
+		w, err := New(Options{Zones: zones})
+		if err != nil {
+			t.Fatal(err)
+		}
+		part := wholePicture
+		if rapid.Bool().Draw(t, "part") {
+			part = event.Box{X: f.Draw(t, "px"), Y: f.Draw(t, "py")}
+			part.W, part.H = (1-part.X)*max(0.01, f.Draw(t, "pw")), (1-part.Y)*max(0.01, f.Draw(t, "ph"))
+			if part.Validate() != nil {
+				t.Skip()
+			}
+		}
+		width, height, size := rapid.IntRange(1, 50).Draw(t, "width"), rapid.IntRange(1, 30).Draw(t, "height"), rapid.IntRange(1, 4).Draw(t, "size")
+		pix := make([]byte, width*height*size)
+		for i := range pix {
+			pix[i] = byte(1 + i%200)
+		}
+		w.Blank(pix, width, height, size, part)
+		m := newMask(zones, false, width, height)
+		for i := range pix {
+			x, y := i/size%width, i/size/width
+			p := event.Point{X: part.X + part.W*((float64(x)+0.5)/float64(width)), Y: part.Y + part.H*((float64(y)+0.5)/float64(height))}
+			allowed := false
+			for _, z := range zones {
+				allowed = allowed || z.Contains(p)
+			}
+			if want := byte(1 + i%200); allowed && pix[i] != want || !allowed && pix[i] != blank {
+				t.Fatalf("byte %d of pixel %d,%d, allowed %v: %d", i%size, x, y, allowed, pix[i])
+			}
+			if part == wholePicture && allowed != (m.zone[y*width+x] != noZone) {
+				t.Fatalf("pixel %d,%d: two rules", x, y)
+			}
+		}
+	})
+}
+
+// What nobody can tell where it belongs is blanked whole; with everything allowed
+// nothing is.
+func TestBlankWhatDoesNotFit(t *testing.T) {
+	w, err := New(Options{Zones: []event.Zone{rectangle("all", 0, 0, 1, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		width, height, size int
+		part                event.Box
+	}{
+		"too short":     {5, 5, 3, wholePicture},
+		"too long":      {3, 3, 3, wholePicture},
+		"no width":      {0, 4, 3, wholePicture},
+		"negative":      {-4, -4, 3, wholePicture},
+		"no part":       {4, 4, 3, event.Box{}},
+		"part outside":  {4, 4, 3, event.Box{X: 0.5, W: 1, H: 1}},
+		"part not told": {4, 4, 3, event.Box{X: math.NaN(), W: 1, H: 1}},
+		"overflow":      {math.MaxInt/3 + 1, 3, 3, wholePicture},
+	} {
+		pix := make([]byte, 4*4*3)
+		for i := range pix {
+			pix[i] = 9
+		}
+		if w.Blank(pix, 4, 4, 3, wholePicture); pix[0] != 9 || pix[47] != 9 {
+			t.Fatal("all of it is allowed")
+		}
+		w.Blank(pix, c.width, c.height, c.size, c.part)
+		for _, p := range pix {
+			if p != blank {
+				t.Errorf("%s: left as it was", name)
+				break
+			}
+		}
+	}
+	pix := []byte{1, 2, 3}
+	everything(t).Blank(pix, 1, 1, 3, wholePicture)
+	if pix[0] != 1 || pix[2] != 3 {
+		t.Error("everything is allowed")
+	}
+}
+
+func BenchmarkBlank(b *testing.B) {
+	zone := event.Zone{Name: "z"}
+	for n := range 20 {
+		a := float64(n) / 20 * 2 * math.Pi
+		zone.Polygon = append(zone.Polygon, event.Point{X: 0.5 + 0.45*math.Cos(a), Y: 0.5 + 0.45*math.Sin(a)})
+	}
+	w, err := New(Options{Zones: []event.Zone{zone}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	pix := make([]byte, 1280*720*3)
+	for b.Loop() {
+		w.Blank(pix, 1280, 720, 3, wholePicture)
 	}
 }

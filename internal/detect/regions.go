@@ -18,7 +18,9 @@ type region struct {
 	box    pixelBox
 	area   int     // pixels that differ
 	moving int     // pixels of them that move
-	score  float64 // [goesOn,1]
+	score  float64 // [0,1], its evidence if that was weighed
+
+	verdict Verdict // why it does not count, if it is refused
 }
 
 // size is the least a region must have to be told about, in working pixels.
@@ -56,6 +58,7 @@ type cells struct {
 	calm       []float32 // factor on the threshold of its pixels, 1 unless chronic
 	queue      []int32
 	found      []region
+	refused    []region // what moved and does not count, for those who ask why
 }
 
 // A mark says what a cell may do for a region.
@@ -98,7 +101,7 @@ func newCells(w, h int) cells {
 		c.column[x] = uint16(x / side)
 	}
 	c.queue = make([]int32, 0, n)
-	c.found = make([]region, 0, maxRegions)
+	c.found, c.refused = make([]region, 0, maxRegions), make([]region, 0, maxRegions)
 	return c
 }
 
@@ -114,6 +117,7 @@ const (
 // rest lets cells calm down in a frame without motion.
 func (c *cells) rest(dt, age float32) {
 	clear(c.moves)
+	c.found, c.refused = c.found[:0], c.refused[:0]
 	c.learn(dt, age)
 }
 
@@ -147,7 +151,7 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 	for i := range c.mark {
 		c.mark[i] = c.unclaimed(i)
 	}
-	c.found = c.found[:0]
+	c.found, c.refused = c.found[:0], c.refused[:0]
 	for i := range c.mark {
 		if c.mark[i] != moves || len(c.found) == maxRegions {
 			continue
@@ -163,16 +167,42 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 			r = c.flood(i, moves, s.moving)
 			r.area = r.moving
 		}
-		if r.less(s.least) || r.scattered() {
-			continue
-		}
-		r.score = evidence(s.view, s.light, now.pix, s.background, r.box)
-		if r.score >= goesOn {
+		switch {
+		case r.less(s.least):
+			c.refuse(r, TooSmall)
+		case r.scattered():
+			c.refuse(r, Scattered)
+		default:
+			r.score = evidence(s.view, s.light, now.pix, s.background, r.box)
+			if r.score < goesOn {
+				c.refuse(r, OnlyLight)
+				continue
+			}
 			c.found = append(c.found, r)
 		}
 	}
 	c.learn(dt, age)
 	return c.found
+}
+
+// refuse notes why r does not count, as long as there is room.
+func (c *cells) refuse(r region, why Verdict) {
+	if len(c.refused) < maxRegions {
+		r.verdict = why
+		c.refused = append(c.refused, r)
+	}
+}
+
+// restless gives the share of the cells that are less sensitive than others
+// because they keep moving.
+func (c *cells) restless() float64 {
+	n := 0
+	for _, factor := range c.calm {
+		if factor > 1 {
+			n++
+		}
+	}
+	return float64(n) / float64(len(c.calm))
 }
 
 // unclaimed gives the mark of cell i before any region has it.

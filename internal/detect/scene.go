@@ -49,6 +49,7 @@ type scene struct {
 
 	past    past
 	fresh   bool          // no frame was looked at yet
+	changed float64       // share of the seen pixels that differ in the last frame
 	last    time.Duration // PTS of the last frame
 	adopted time.Duration // PTS at which the background was last taken over whole
 	upset   bool          // since an upheaval: nothing that shows is new in the scene
@@ -106,12 +107,12 @@ func (s *scene) look(l Luma, pts time.Duration) []region {
 	now.light = s.light
 	then := s.past.before(pts - lag)
 	passed, age := float32(min(dt, longestGap).Seconds()), float32((pts - s.adopted).Seconds())
-	changed := s.compare(now, then, passed, age)
-	if s.disturbed(float64(changed)/float64(max(1, s.seen)), pts) {
+	s.changed = float64(s.compare(now, then, passed, age)) / float64(max(1, s.seen))
+	if s.disturbed(pts) {
 		s.adopt(now, pts)
 		return nil
 	}
-	if changed == 0 || then == nil || pts-s.adopted < settle {
+	if s.changed == 0 || then == nil || pts-s.adopted < settle {
 		s.cells.rest(passed, age)
 		return nil
 	}
@@ -122,14 +123,14 @@ func (s *scene) look(l Luma, pts time.Duration) []region {
 	return s.cells.regions(s, now, passed, age)
 }
 
-// disturbed reports whether the scene at pts, of which the given share differs,
-// is a new one: the infrared lamp came on, the camera was turned. A flash or a
-// hand before the lens is over sooner.
-func (s *scene) disturbed(share float64, pts time.Duration) bool {
+// disturbed reports whether the scene at pts is a new one: the infrared lamp
+// came on, the camera was turned. A flash or a hand before the lens is over
+// sooner.
+func (s *scene) disturbed(pts time.Duration) bool {
 	switch {
-	case share > upheaval && !s.upset:
+	case s.changed > upheaval && !s.upset:
 		s.upset, s.since = true, pts
-	case share <= relief:
+	case s.changed <= relief:
 		s.upset = false
 	}
 	return s.upset && pts-s.since >= patience
@@ -143,6 +144,7 @@ func (s *scene) adopt(now *moment, pts time.Duration) {
 	now.light = s.light
 	s.adopted, s.upset = pts, false
 	s.past.forget()
+	s.cells.found, s.cells.refused = s.cells.found[:0], s.cells.refused[:0]
 }
 
 // compare marks what differs and what moves, learns, and counts the pixels

@@ -131,7 +131,7 @@ type told struct {
 }
 
 func (t told) String() string {
-	return fmt.Sprintf("%.2fs #%d %v zone %d score %.2f box %.2f", t.at.Seconds(), t.Track, t.Phase, t.Zone, t.Score, t.Box)
+	return fmt.Sprintf("%.2fs #%d %v %v %v zone %d score %.2f box %.2f", t.at.Seconds(), t.Track, t.Category, t.Label, t.Phase, t.Zone, t.Score, t.Box)
 }
 
 // play steps w through the frames of s from one time to another.

@@ -18,6 +18,7 @@ const (
 
 // A track is one moving thing through the frames. All times are PTS.
 type track struct {
+	key    uint64 // tells it from all others, proven or not
 	id     uint32 // 0 until it is proven
 	box    event.Box
 	vx, vy float64 // of its centre, picture widths and heights a second
@@ -36,10 +37,13 @@ type track struct {
 
 	now     int // index of its spotting in this frame, or -1
 	covered bool
+
+	held   bool      // its thing is confirmed to be there, moving or not …
+	stands event.Box // … and that is where
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{box: s.box, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	return track{key: s.by, box: s.box, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 }
 
 // expected gives where the track should be at now if it went on as it did.
@@ -80,6 +84,8 @@ func (t *track) over(now time.Duration) bool {
 	switch {
 	case t.id == 0 && t.covered:
 		return true // a part of something that has a track already
+	case t.held:
+		return false
 	case t.id == 0:
 		return t.missed >= 2 && unseen > forgiven
 	case t.covered:

@@ -18,6 +18,10 @@ type spotting struct {
 	zone  int
 	score float64
 	taken bool
+	by    uint64 // key of the track that took it, 0 if none did
+
+	own    event.Box // of this region alone; box grows when others join it
+	moving int       // pixels that move
 }
 
 // tracks follows what moves. Spottings are given to tracks greedily, best pair
@@ -26,8 +30,10 @@ type spotting struct {
 // place is a part of it; a track left over in a spotting's place waits behind
 // it. Every choice has a fixed order, so the same frames give the same lives.
 type tracks struct {
-	list   []track
-	lastID uint32
+	list    []track
+	lastKey uint64
+	numbers numbers
+	heir    func(event.Box) uint32 // the number of a thing there without a track, or 0; nil: there is none
 }
 
 func newTracks() tracks { return tracks{list: make([]track, 0, maxTracks)} }
@@ -52,9 +58,12 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 		}
 		t.covered = covers(found, t.expected(now).Centre())
 	}
-	for _, s := range found {
+	for k := range found {
+		s := &found[k]
 		if births && !s.taken && s.score >= begins && len(ts.list) < maxTracks {
-			ts.list = append(ts.list, newTrack(s, now))
+			ts.lastKey++
+			s.by = ts.lastKey
+			ts.list = append(ts.list, newTrack(*s, now))
 		}
 	}
 	kept := ts.list[:0]
@@ -66,8 +75,7 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 			}
 			continue
 		case t.id == 0 && t.proven():
-			ts.lastID++
-			t.id = ts.lastID
+			t.id = ts.number(t.box)
 			t.zone, t.told, t.toldAt = t.nextZone, t.box, now
 			out = append(out, t.sighting(event.Start))
 		case t.id != 0:
@@ -81,6 +89,32 @@ func (ts *tracks) step(found []spotting, now time.Duration, births bool, place f
 	return out
 }
 
+// number gives a track that was proven at box its number.
+func (ts *tracks) number(box event.Box) uint32 {
+	if id := ts.trackless(box); id != 0 {
+		return id
+	}
+	return ts.numbers.next()
+}
+
+// trackless gives the number of the thing at box that has no track, or 0.
+func (ts *tracks) trackless(box event.Box) uint32 {
+	if ts.heir == nil {
+		return 0
+	}
+	return ts.heir(box)
+}
+
+// find gives the index of the track of that number, or -1.
+func (ts *tracks) find(id uint32) int {
+	for i := range ts.list {
+		if id != 0 && ts.list[i].id == id {
+			return i
+		}
+	}
+	return -1
+}
+
 // finish ends all lives.
 func (ts *tracks) finish(out []Sighting) []Sighting {
 	for i := range ts.list {
@@ -90,6 +124,16 @@ func (ts *tracks) finish(out []Sighting) []Sighting {
 	}
 	ts.list = ts.list[:0]
 	return out
+}
+
+// of gives the track that took s, or nil.
+func (ts *tracks) of(s spotting) *track {
+	for i := range ts.list {
+		if ts.list[i].key == s.by {
+			return &ts.list[i]
+		}
+	}
+	return nil
 }
 
 // pair takes the best pair of a track and a spotting as long as there is one.
@@ -108,6 +152,9 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 					continue
 				}
 				a := affinity(b, found[k].box)
+				if t.held {
+					a = max(a, affinity(t.stands, found[k].box))
+				}
 				if t.id != 0 {
 					a *= 1.25 // a proven track comes before a newcomer
 				}
@@ -120,7 +167,7 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 			return
 		}
 		ts.list[bt].now = bs
-		found[bs].taken = true
+		found[bs].taken, found[bs].by = true, ts.list[bt].key
 	}
 }
 
@@ -138,23 +185,24 @@ func affinity(t, s event.Box) float64 {
 }
 
 // join adds spottings that lie in a followed track's place to it: a person's
-// head and legs are one thing even where the coat looks like the wall.
+// head and legs are one thing even where the coat looks like the wall. But one
+// that is known to be another thing is left alone.
 func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox) (event.Box, int)) {
 	for k := range found {
-		if found[k].taken {
+		if found[k].taken || ts.trackless(found[k].box) != 0 {
 			continue
 		}
 		c := found[k].box.Centre()
 		for i := range ts.list {
 			t := &ts.list[i]
-			if t.now < 0 || !inside(t.expected(now), c) {
+			if t.now < 0 || !inside(t.expected(now), c) && !(t.held && inside(t.stands, c)) {
 				continue
 			}
 			whole := &found[t.now]
 			whole.px = whole.px.union(found[k].px)
 			whole.box, whole.zone = place(whole.px)
 			whole.score = max(whole.score, found[k].score)
-			found[k].taken = true
+			found[k].taken, found[k].by = true, t.key
 			break
 		}
 	}

@@ -1,12 +1,15 @@
 // Package eye is the seeing half's hallway: frames come in from the camera, and
 // what happened goes out over the link.
 //
-//	camera ─▶ capture ─▶ opencv: grey, small ─▶ detect: zones, motion, lives ─▶ link
+//	camera ─▶ capture ─▶ Sight: zones, motion, lives, and what it is ─▶ link
 //
 // It is told once what to look at (link.Setup) and, whenever that changes, what
 // anybody may be told (link.Want). What nobody wants is not computed: without a
-// wish for it no frame is decoded, whatever the camera shows. A link that ends is
-// a wish for nothing, and the end of the eye.
+// wish for it no frame is decoded, whatever the camera shows, and no network is in
+// memory. A link that ends is a wish for nothing, and the end of the eye.
+//
+// A Sight is of use without a link, too: it is what measures and accounts are made
+// with.
 //
 // It opens no socket, writes no file and logs nothing of what it sees.
 package eye
@@ -18,14 +21,12 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"doorbelld/internal/capture"
 	"doorbelld/internal/capture/pipe"
 	"doorbelld/internal/capture/v4l2"
 	"doorbelld/internal/detect"
-	"doorbelld/internal/detect/opencv"
 	"doorbelld/internal/event"
 	"doorbelld/internal/link"
 )
@@ -51,14 +52,14 @@ func Run(ctx context.Context, conn io.ReadWriter, words io.Writer) error {
 	if !ok {
 		return fmt.Errorf("%w: it begins with %T, not with the setup", ErrLink, first)
 	}
-	watcher, err := detect.New(detect.Options{Zones: setup.Zones, Everything: setup.Everything, Smallest: setup.Smallest})
-	if err != nil {
+	e := &eye{setup: setup, words: words, beat: newBeat(setup.FPS), report: report{to: conn, health: link.Health{Camera: link.Opening}}}
+	if e.sight, err = NewSight(sightOptions(setup, e.report.network)); err != nil {
 		return fmt.Errorf("%w: setup: %w", ErrLink, err)
 	}
+	defer e.sight.Close()
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e := &eye{setup: setup, words: words, watcher: watcher, luma: opencv.NewDecoder(), beat: newBeat(setup.FPS), report: report{to: conn, health: link.Health{Camera: link.Opening}}}
 	go e.listen(conn, cancel) // ends with the link, which Run's caller closes
 
 	var ticker sync.WaitGroup
@@ -70,6 +71,16 @@ func Run(ctx context.Context, conn io.ReadWriter, words io.Writer) error {
 		return nil
 	}
 	return err
+}
+
+// sightOptions gives what a Sight is made of by the gate's setup. The frames of a
+// clip that is not played at its own pace wait for the network; a camera's do not.
+func sightOptions(s link.Setup, state func(link.Network)) SightOptions {
+	o := SightOptions{Zones: s.Zones, Everything: s.Everything, Smallest: s.Smallest, Model: s.Model, ModelDir: s.ModelDir, State: state}
+	if s.Source == link.ClipFile && !s.RealTime {
+		o.Spacing = leastApart
+	}
+	return o
 }
 
 // ExitCode gives the exit code of a program that Run ended with err: 0 for nil,
@@ -87,21 +98,18 @@ func ExitCode(err error) int {
 
 var errGone = errors.New("the gate ended the link")
 
-// eye is one run. All but want is owned by the goroutine that watches.
+// eye is one run. It is owned by the goroutine that watches; the sight is told by
+// another one what is wanted.
 type eye struct {
 	setup   link.Setup
-	watcher *detect.Watcher
-	luma    *opencv.Decoder
+	sight   *Sight
 	report  report
 	source  capture.Source // the open one, for its count of dropped frames
 	dropped uint64         // by the sources before it
 	damaged uint64         // frames that could not be decoded
-	looking bool           // the watcher has seen frames since it was last finished
 	beat    beat           // which frames are looked at
 	words   io.Writer      // for the operator
 	said    []string       // on it
-
-	want atomic.Pointer[link.Want]
 }
 
 // listen takes in what is wanted until the link ends.
@@ -121,22 +129,11 @@ func (e *eye) listen(conn io.Reader, cancel context.CancelCauseFunc) {
 			cancel(fmt.Errorf("%w: a second setup", ErrLink))
 			return
 		}
-		e.want.Store(&want)
-	}
-}
-
-// wants reports whether anybody may be told of c now.
-func (e *eye) wants(c event.Category) bool {
-	w := e.want.Load()
-	if w == nil || w.Paused || w.Level == event.None {
-		return false
-	}
-	for _, wanted := range w.Categories {
-		if wanted == c {
-			return true
+		if want.Paused || want.Level == event.None {
+			want.Categories = nil
 		}
+		e.sight.Want(want.Categories...)
 	}
-	return false
 }
 
 // watch looks at the camera until it ends, or ctx does.
@@ -240,29 +237,21 @@ var formats = map[link.Encoding]capture.Format{link.MJPEG: capture.MJPEG, link.Y
 // frame looks at one frame, if anybody wants to know.
 func (e *eye) frame(f capture.Frame) error {
 	e.report.frame(e.dropped + e.source.Dropped() + e.damaged)
-	if !e.wants(event.Motion) {
-		return e.finish()
-	}
-	if !e.beat.due(f.PTS) {
+	if !e.sight.Idle() && !e.beat.due(f.PTS) {
 		e.report.skip()
 		return nil
 	}
-	l, err := e.luma.Luma(f)
+	found, err := e.sight.Frame(f)
 	if err != nil {
 		e.damaged++
 		return nil
 	}
-	e.looking = true
-	return e.tell(e.watcher.Step(l, f.PTS), f.Seen)
+	return e.tell(found, f.Seen)
 }
 
 // finish ends what lives, because nobody sees it any more.
 func (e *eye) finish() error {
-	if !e.looking {
-		return nil
-	}
-	e.looking = false
-	return e.tell(e.watcher.Finish(), capture.Monotonic())
+	return e.tell(e.sight.Finish(), capture.Monotonic())
 }
 
 // tell sends sightings to the gate.

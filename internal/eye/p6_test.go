@@ -3,6 +3,7 @@ package eye
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"image"
 	"image/jpeg"
 	"math"
@@ -37,13 +38,23 @@ func clamp(v float64) float64 { return min(1, max(0, v)) }
 // inside reports whether the middle of a pixel lies in one of the zones: the
 // plain way, from the owner's polygons alone.
 func inside(zones []event.Zone, x, y, w, h int) bool {
-	p := event.Point{X: (float64(x) + 0.5) / float64(w), Y: (float64(y) + 0.5) / float64(h)}
+	return within(zones, event.Point{X: (float64(x) + 0.5) / float64(w), Y: (float64(y) + 0.5) / float64(h)})
+}
+
+func within(zones []event.Zone, p event.Point) bool {
 	for _, z := range zones {
 		if z.Contains(p) {
 			return true
 		}
 	}
 	return false
+}
+
+// part draws a part of a frame.
+func part(r *rapid.T) event.Box {
+	b := event.Box{X: rapid.Float64Range(0, 0.9).Draw(r, "x"), Y: rapid.Float64Range(0, 0.9).Draw(r, "y")}
+	b.W, b.H = rapid.Float64Range(0.05, 1-b.X).Draw(r, "w"), rapid.Float64Range(0.05, 1-b.Y).Draw(r, "h")
+	return b
 }
 
 // noisy makes a frame of random content.
@@ -79,8 +90,9 @@ var sizes = [][2]int{{320, 180}, {200, 192}, {192, 200}, {640, 360}, {160, 90}, 
 
 // TestP6_MaskedAtSource is what the eye does with a frame, for random frames,
 // zones and changes of resolution: outside of the owner's polygons the picture is
-// one grey before anything looks at it. The only tap there is today is the luma
-// that motion is looked for in; who adds a buffer or an encoder adds it here.
+// one grey before anything looks at it. There are two taps: the luma that motion is
+// looked for in, and the parts in colour that the network sees; who adds a buffer
+// or an encoder adds it here.
 func TestP6_MaskedAtSource(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		var zones []event.Zone
@@ -92,6 +104,11 @@ func TestP6_MaskedAtSource(t *testing.T) {
 			r.Skip(err)
 		}
 		decoder := opencv.NewDecoder()
+		sight, err := NewSight(SightOptions{Zones: zones})
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer sight.Close()
 		for n := range rapid.IntRange(2, 4).Draw(r, "frames") {
 			size := rapid.SampledFrom(sizes).Draw(r, "size")
 			f := noisy(r, rapid.SampledFrom(capture.Formats()).Draw(r, "format"), size[0], size[1])
@@ -112,18 +129,37 @@ func TestP6_MaskedAtSource(t *testing.T) {
 					r.Fatalf("frame %d, %v %dx%d: pixel %d,%d of %dx%d lies outside and is %d, not %d", n, f.Format, f.Width, f.Height, i%l.W, i/l.W, l.W, l.H, p, outside)
 				}
 			}
+			p, err := sight.picture(f, detect.Look{Part: part(r)})
+			if err != nil {
+				r.Fatal(err)
+			}
+			for i := range p.W * p.H {
+				x, y := p.Part.X+(float64(i%p.W)+0.5)*p.Part.W/float64(p.W), p.Part.Y+(float64(i/p.W)+0.5)*p.Part.H/float64(p.H)
+				if bgr := [3]byte(p.Pix[3*i:]); !within(zones, event.Point{X: x, Y: y}) && bgr != [3]byte{} {
+					r.Fatalf("frame %d, %v %dx%d: the network sees %v at %.3f,%.3f, which lies outside", n, f.Format, f.Width, f.Height, bgr, x, y)
+				}
+			}
 		}
 	})
 }
 
 // TestP6_NothingOutsideCrossesTheLink: two cameras that show the same inside the
 // zones and something else outside of them. Not a byte of what the eye says
-// differs, in one resolution and in the next.
+// differs, in one resolution and in the next, though the network looks and says how
+// sure it is by every pixel that it is given.
 func TestP6_NothingOutsideCrossesTheLink(t *testing.T) {
 	zones := []event.Zone{{Name: "yard", Polygon: []event.Point{{X: 0, Y: 0}, {X: 0.6, Y: 0}, {X: 0.5, Y: 1}, {X: 0, Y: 1}}}}
 	var said [2]bytes.Buffer
 	for k := range said {
 		e := newEye(t, &said[k], link.Setup{Zones: zones})
+		looks := 0
+		e.sight.pace.apart = leastApart
+		e.sight.use(&network{open: (&loader{found: func(p opencv.Picture) ([]detect.Detection, error) {
+			looks++
+			sum := crc32.ChecksumIEEE(p.Pix)
+			return []detect.Detection{{Category: event.Person, Score: 0.5 + float64(sum)/(1<<34), Box: middle(p.Part)}}, nil
+		}}).open})
+		e.sight.Want(event.Motion, event.Person)
 		for _, size := range [][2]int{{320, 180}, {192, 200}, {200, 192}} {
 			for n := range 80 {
 				f := street(size[0], size[1], n, zones, byte(k))
@@ -131,13 +167,38 @@ func TestP6_NothingOutsideCrossesTheLink(t *testing.T) {
 				e.show(t, f)
 			}
 		}
+		if looks == 0 {
+			t.Fatal("the network was not asked: nothing is shown")
+		}
 	}
-	if said[0].Len() == 0 {
-		t.Fatal("what moves inside was not told: nothing is shown")
+	if c := categories(t, said[0].Bytes()); !c[event.Motion] || !c[event.Person] {
+		t.Fatalf("told was %v: nothing is shown", c)
 	}
 	if !bytes.Equal(said[0].Bytes(), said[1].Bytes()) {
 		t.Errorf("what lies outside changes what is told: %d bytes, %d bytes", said[0].Len(), said[1].Len())
 	}
+}
+
+// middle gives the upright box in the middle of a part, as large as what the part
+// was cut out for.
+func middle(p event.Box) event.Box {
+	return event.Box{X: p.X + 0.3*p.W, Y: p.Y + 0.18*p.H, W: 0.4 * p.W, H: 0.64 * p.H}
+}
+
+// categories gives those of which said tells.
+func categories(t *testing.T, said []byte) map[event.Category]bool {
+	t.Helper()
+	all := map[event.Category]bool{}
+	for r := bytes.NewReader(said); r.Len() > 0; {
+		m, err := link.ReadFromEye(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := m.(link.Sighting); ok {
+			all[s.Category] = true
+		}
+	}
+	return all
 }
 
 // street is frame n of a scene: a grey yard that something dark walks through,
@@ -147,15 +208,15 @@ func street(w, h, n int, zones []event.Zone, world byte) capture.Frame {
 	left := w/20 + max(0, n-40)*w/100
 	for y := range h {
 		for x := range w {
-			// Pixels are painted as the reduced picture has them, so that none
-			// belongs to both sides.
+			// A pixel that is inside of the whole picture or of the reduced one is
+			// painted as such, so that none belongs to both sides.
 			lw, lh, n2 := w, h, 1
 			if w >= 320 {
 				lw, lh, n2 = w/2, h/2, 2
 			}
 			v := byte(120 + x*20/w)
 			switch {
-			case !inside(zones, x/n2, y/n2, lw, lh):
+			case !inside(zones, x/n2, y/n2, lw, lh) && !inside(zones, x, y, w, h):
 				v = byte(x*x+y*(n+3)) * (world + 1)
 				if world == 1 && (x/9+n)%7 < 3 {
 					v = 255
@@ -178,13 +239,13 @@ type bench struct {
 
 func newEye(tb testing.TB, out *bytes.Buffer, s link.Setup) *bench {
 	tb.Helper()
-	watcher, err := detect.New(detect.Options{Zones: s.Zones, Everything: s.Everything, Smallest: s.Smallest})
+	sight, err := NewSight(sightOptions(s, nil))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e := &bench{eye: &eye{setup: s, watcher: watcher, luma: opencv.NewDecoder(), beat: newBeat(s.FPS), source: noCamera{}, report: report{to: out}}}
-	e.want.Store(&link.Want{Categories: []event.Category{event.Motion}, Level: event.Details})
-	return e
+	tb.Cleanup(sight.Close)
+	sight.Want(event.Motion)
+	return &bench{eye: &eye{setup: s, sight: sight, beat: newBeat(s.FPS), source: noCamera{}, report: report{to: out}}}
 }
 
 func (b *bench) show(tb testing.TB, f capture.Frame) {

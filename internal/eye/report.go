@@ -63,6 +63,15 @@ func (r *report) camera(c link.Camera, f link.Fault) error {
 	return r.tell()
 }
 
+// network tells at once how the network is. It has no way to fail: a link that does
+// not take it ends the eye at the next tick.
+func (r *report) network(n link.Network) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Network = n
+	_ = r.tell()
+}
+
 // tell writes the health. r.mu is held.
 func (r *report) tell() error {
 	if err := link.WriteHealth(r.to, r.health); err != nil {

@@ -95,10 +95,25 @@ func (e *fakeEye) Wait() error {
 	return errors.New("the eye was killed")
 }
 
-// see tells the gate of one moment of a track.
+// see tells the gate of one moment of a track that moves.
 func (e *fakeEye) see(t *testing.T, track uint32, p event.Phase) {
 	t.Helper()
-	s := link.Sighting{Track: track, Category: event.Motion, Phase: p, Score: 0.5, Box: event.Box{X: 0.1, Y: 0.1, W: 0.2, H: 0.2}, Seen: clock.Monotonic()}
+	e.seeAs(t, event.Motion, track, p)
+}
+
+// seeAs tells the gate of one moment of a track in a category.
+func (e *fakeEye) seeAs(t *testing.T, c event.Category, track uint32, p event.Phase) {
+	t.Helper()
+	e.say(t, link.Sighting{Track: track, Category: c, Phase: p})
+}
+
+// say tells the gate of a sighting, filling in what it leaves open.
+func (e *fakeEye) say(t *testing.T, s link.Sighting) {
+	t.Helper()
+	if s.Category == event.Animal && s.Label == event.NoLabel {
+		s.Label = event.Dog
+	}
+	s.Score, s.Box, s.Seen = 0.5, event.Box{X: 0.1, Y: 0.1, W: 0.2, H: 0.2}, clock.Monotonic()
 	if err := link.WriteSighting(e.mine, s); err != nil {
 		t.Fatalf("telling the gate: %v", err)
 	}

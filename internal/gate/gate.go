@@ -51,6 +51,7 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 		return nil, err
 	}
 	g := &Gate{options: o, keeper: k, tally: newTally(), bell: newBell(), wake: make(chan struct{}, 1)}
+	g.tally.network(o.Setup.Model, link.NoNetwork, "")
 	g.register = newRegister(k, g.tally, func() {
 		select {
 		case g.wake <- struct{}{}:
@@ -69,7 +70,7 @@ func (g *Gate) Run(ctx context.Context) error {
 		zones = append(zones, z.Name)
 	}
 	w := &watcher{
-		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, wake: g.register.wake, log: o.Log,
+		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, model: o.Setup.Model, wake: g.register.wake, log: o.Log,
 		intake: func() *intake { return newIntake(g.register, zones) },
 	}
 	s := &sender{

@@ -15,7 +15,7 @@ import (
 
 // The most that an honest eye needs; one that goes beyond is not listened to.
 const (
-	maxLive    = 64  // things seen at once
+	maxLive    = 128 // lives at once: a thing that moves and is known has two
 	burst      = 200 // messages in a row
 	perSecond  = 10  // messages in the long run: each that is told costs the disk two writes
 	everything = event.Everything
@@ -28,13 +28,26 @@ type intake struct {
 	register *register
 	zones    []string // names by index; none: everything
 
-	live  map[uint32]event.Event // by track: its last moment
-	last  uint32                 // the highest track so far
-	quota quota                  // of messages
+	live   map[life]event.Event // the last moment of each
+	things map[uint32]thing     // by track, those with a life
+	quota  quota                // of messages
+}
+
+// A life is what the eye tells of one thing in one category: of a dog, that
+// something moves and that an animal is there.
+type life struct {
+	track    uint32
+	category event.Category
+}
+
+// A thing at the door has one event id, however many lives.
+type thing struct {
+	id    event.ID
+	lives int
 }
 
 func newIntake(r *register, zones []string) *intake {
-	return &intake{register: r, zones: zones, live: map[uint32]event.Event{}, quota: newQuota(burst, perSecond, clock.Monotonic())}
+	return &intake{register: r, zones: zones, live: map[life]event.Event{}, things: map[uint32]thing{}, quota: newQuota(burst, perSecond, clock.Monotonic())}
 }
 
 // heard takes one message of the eye. An error means that the eye broke the
@@ -80,41 +93,53 @@ func (in *intake) event(s link.Sighting, mono time.Duration) (event.Event, error
 		zone = in.zones[s.Zone]
 	}
 	at := in.register.keeper.wall(s.Seen, mono)
-	before, lives := in.live[s.Track]
+	this := life{s.Track, s.Category}
+	before, lives := in.live[this]
 	e := event.Event{ID: before.ID, Category: s.Category, Label: s.Label, Phase: s.Phase, Zone: zone, Score: s.Score, Box: s.Box, Start: before.Start, At: at}
 	switch {
-	case s.Phase == event.Start && (lives || s.Track <= in.last):
-		return e, fmt.Errorf("it starts track %d twice", s.Track)
+	case s.Phase == event.Start && lives:
+		return e, fmt.Errorf("it starts the %s of track %d twice", s.Category, s.Track)
 	case s.Phase == event.Start && len(in.live) >= maxLive:
-		return e, fmt.Errorf("it sees more than %d things at once", maxLive)
+		return e, fmt.Errorf("it tells of more than %d lives at once", maxLive)
 	case s.Phase != event.Start && !lives:
-		return e, fmt.Errorf("it goes on with track %d, which does not live", s.Track)
-	case lives && s.Category != before.Category:
-		return e, fmt.Errorf("track %d turns from %s into %s", s.Track, before.Category, s.Category)
+		return e, fmt.Errorf("it goes on with the %s of track %d, which does not live", s.Category, s.Track)
 	}
+	t := in.things[s.Track]
 	if s.Phase == event.Start {
-		if _, err := rand.Read(e.ID[:]); err != nil {
-			return e, fmt.Errorf("drawing an event id: %w", err)
+		if t.lives == 0 {
+			if _, err := rand.Read(t.id[:]); err != nil {
+				return e, fmt.Errorf("drawing an event id: %w", err)
+			}
 		}
-		e.Start = at
-		in.last = s.Track
+		t.lives++
+		e.ID, e.Start = t.id, at
 	}
 	if e.At.Before(e.Start) { // the wall clock was set back in between
 		e.At = e.Start
 	}
+	in.live[this], in.things[s.Track] = e, t
 	if s.Phase == event.End {
-		delete(in.live, s.Track)
-	} else {
-		in.live[s.Track] = e
+		in.ended(this)
 	}
 	return e, nil
+}
+
+// ended forgets a life, and with the last one its thing.
+func (in *intake) ended(l life) {
+	delete(in.live, l)
+	t := in.things[l.track]
+	if t.lives--; t.lives == 0 {
+		delete(in.things, l.track)
+		return
+	}
+	in.things[l.track] = t
 }
 
 // gone ends all that lives: the eye that saw it is no more.
 func (in *intake) gone(ctx context.Context) {
 	at := in.register.keeper.now().Now
-	for track, e := range in.live {
-		delete(in.live, track)
+	for l, e := range in.live {
+		in.ended(l)
 		e.Phase = event.End
 		if at.After(e.At) {
 			e.At = at

@@ -15,21 +15,37 @@ import (
 //
 // Each recipient is told lives that are whole as far as it may know: what comes
 // into a zone that it was granted starts there and then, what leaves it ends, and
-// what comes back is something new, with another id; so does an animal that is taken
-// for one of another kind.
+// what comes back is something new, with another id. A thing is told in each
+// category by itself, under the same id: of a dog one recipient may be told that
+// something moves, another that an animal is there, a third both. An animal that is
+// taken for one of another kind is, to who was granted only that, like one that
+// left.
 type register struct {
 	keeper *keeper
 	tally  *tally
 	wake   func() // the outbox has something
 
-	mu    sync.Mutex // one event at a time; guards what follows
-	tales map[event.ID]map[string]tale
+	mu     sync.Mutex // one event at a time; guards what follows
+	visits map[event.ID]*visit
 }
 
-// A tale is what one recipient was told of one event that goes on.
+// A visit is one thing while it is there.
+type visit struct {
+	lives map[event.Category]bool // those that go on
+	told  map[string]*account     // by recipient
+}
+
+// An account is what one recipient was told of one visit.
+type account struct {
+	ids   []event.ID // of its stays, as far as the recipient knows; the first is the visit's own
+	tales map[event.Category]tale
+}
+
+// A tale is the last that was told in one category.
 type tale struct {
 	last  event.Event     // as it was told
-	grant consent.GrantID // under which
+	grant consent.GrantID // by whose leave
+	stay  int             // under which of the ids
 	ended bool            // as far as the recipient knows
 }
 
@@ -37,11 +53,12 @@ type tale struct {
 type telling struct {
 	consent.Decision
 	event  event.Event
-	begins bool // the first of its event under the grant, as far as the recipient knows
+	stay   int
+	begins bool // the first of its life under the grant, as far as the recipient knows
 }
 
 func newRegister(k *keeper, t *tally, wake func()) *register {
-	return &register{keeper: k, tally: t, wake: wake, tales: map[event.ID]map[string]tale{}}
+	return &register{keeper: k, tally: t, wake: wake, visits: map[event.ID]*visit{}}
 }
 
 // happened asks who may be told, records what is allowed, and wakes the sender. It
@@ -50,10 +67,11 @@ func newRegister(k *keeper, t *tally, wake func()) *register {
 func (r *register) happened(ctx context.Context, e event.Event) (told []string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	decisions, at := r.keeper.decide(e, func(name string) consent.GrantID { return r.tales[e.ID][name].under() })
+	v := r.visit(e)
+	decisions, at := r.keeper.decide(e, func(name string) consent.GrantID { return v.told[name].under(e.Category) })
 	var tellings []telling
 	for _, d := range decisions {
-		t, tell, terr := r.telling(e, d)
+		t, tell, terr := r.telling(v.told[d.Recipient], e, d)
 		if terr != nil {
 			return nil, terr
 		}
@@ -73,13 +91,7 @@ func (r *register) happened(ctx context.Context, e event.Event) (told []string, 
 	}
 	for _, t := range tellings {
 		told = append(told, t.Recipient)
-		if r.tales[e.ID] == nil {
-			r.tales[e.ID] = map[string]tale{}
-		}
-		r.tales[e.ID][t.Recipient] = tale{last: t.event, grant: t.Grant, ended: t.event.Phase == event.End}
-	}
-	if e.Phase == event.End || e.Category == event.Ring { // a ring is over as it begins
-		delete(r.tales, e.ID)
+		v.tell(t)
 	}
 	if len(told) > 0 {
 		r.wake()
@@ -88,43 +100,92 @@ func (r *register) happened(ctx context.Context, e event.Event) (told []string, 
 	return told, err
 }
 
-// under gives the grant under which the recipient knows that something goes on; 0
-// if it does not.
-func (t tale) under() consent.GrantID {
-	if t.ended {
-		return 0
+// visit gives the visit that e belongs to, and forgets it if it ends with e.
+func (r *register) visit(e event.Event) *visit {
+	v := r.visits[e.ID]
+	if v == nil {
+		v = &visit{lives: map[event.Category]bool{}, told: map[string]*account{}}
+		r.visits[e.ID] = v
 	}
-	return t.grant
+	v.lives[e.Category] = true
+	if e.Phase == event.End || e.Category == event.Ring { // a ring is over as it begins
+		delete(v.lives, e.Category)
+	}
+	if len(v.lives) == 0 {
+		delete(r.visits, e.ID)
+	}
+	return v
 }
 
-// telling fits e to what the recipient of d knows of it; tell is false if there
-// is nothing to tell.
-func (r *register) telling(e event.Event, d consent.Decision) (t telling, tell bool, err error) {
-	known, begun := r.tales[e.ID][d.Recipient]
+// tell notes what was told.
+func (v *visit) tell(t telling) {
+	a := v.told[t.Recipient]
+	if a == nil {
+		a = &account{tales: map[event.Category]tale{}}
+		v.told[t.Recipient] = a
+	}
+	if t.stay == len(a.ids) {
+		a.ids = append(a.ids, t.event.ID)
+	}
+	a.tales[t.event.Category] = tale{last: t.event, grant: t.Grant, stay: t.stay, ended: t.event.Phase == event.End}
+}
+
+// telling fits e to what the recipient of d knows of its visit; a is nil if it
+// knows nothing. tell is false if there is nothing to tell.
+func (r *register) telling(a *account, e event.Event, d consent.Decision) (t telling, tell bool, err error) {
+	if a == nil {
+		a = &account{ids: []event.ID{e.ID}}
+	}
+	known, begun := a.tales[e.Category]
 	begun = begun && !known.ended
 	switch {
 	case d.Allowed() && begun:
 		e.ID, e.Start = known.last.ID, known.last.Start
-		return telling{d, e, d.Grant != known.grant}, true, nil
+		return telling{d, e, known.stay, d.Grant != known.grant}, true, nil
 	case d.Allowed() && e.Phase == event.End:
 		return t, false, nil // the end of what it was never told of
 	case d.Allowed():
 		if e.Phase != event.Start {
 			e.Phase, e.Start = event.Start, e.At
 		}
-		if known.ended {
-			if _, err := rand.Read(e.ID[:]); err != nil {
-				return t, false, fmt.Errorf("drawing an event id: %w", err)
-			}
+		stay := a.next(e.Category)
+		if stay < len(a.ids) {
+			e.ID = a.ids[stay]
+		} else if _, err := rand.Read(e.ID[:]); err != nil {
+			return t, false, fmt.Errorf("drawing an event id: %w", err)
 		}
-		return telling{d, e, true}, true, nil
+		return telling{d, e, stay, true}, true, nil
 	case begun && (d.Reason == consent.OtherZone || d.Reason == consent.OtherLabel):
 		last := known.last
 		last.Phase, last.At = event.End, e.At
 		d = r.keeper.decideFor(last, d.Recipient, known.grant)
-		return telling{d, last, d.Grant != known.grant}, d.Allowed(), nil
+		return telling{d, last, known.stay, d.Grant != known.grant}, d.Allowed(), nil
 	}
 	return t, false, nil
+}
+
+// under gives the grant under which the recipient knows that something goes on in
+// c; 0 if it does not.
+func (a *account) under(c event.Category) consent.GrantID {
+	if a == nil || a.tales[c].ended {
+		return 0
+	}
+	return a.tales[c].grant
+}
+
+// next gives the stay that a life beginning in c belongs to: the one that goes on in
+// another category, but never one that c had before.
+func (a *account) next(c event.Category) int {
+	stay := 0
+	if known, ok := a.tales[c]; ok {
+		stay = known.stay + 1
+	}
+	for _, t := range a.tales {
+		if !t.ended {
+			stay = max(stay, t.stay)
+		}
+	}
+	return stay
 }
 
 // goesOn reports whether, as far as the recipient knows, anything of a category
@@ -132,8 +193,12 @@ func (r *register) telling(e event.Event, d consent.Decision) (t telling, tell b
 func (r *register) goesOn(recipient string, c event.Category, id event.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, tales := range r.tales {
-		if t, ok := tales[recipient]; ok && !t.ended && t.last.Category == c && t.last.ID != id {
+	for _, v := range r.visits {
+		a := v.told[recipient]
+		if a == nil {
+			continue
+		}
+		if t, ok := a.tales[c]; ok && !t.ended && t.last.ID != id {
 			return true
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"doorbelld/internal/clock"
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
 	"doorbelld/internal/ledger"
@@ -21,10 +20,7 @@ func twoZones(o *Options) {
 // seeIn tells the gate of one moment of a track in a zone.
 func (e *fakeEye) seeIn(t *testing.T, zone uint8, track uint32, p event.Phase) {
 	t.Helper()
-	s := link.Sighting{Track: track, Category: event.Motion, Phase: p, Zone: zone, Score: 0.5, Box: event.Box{X: 0.1, Y: 0.1, W: 0.2, H: 0.2}, Seen: clock.Monotonic()}
-	if err := link.WriteSighting(e.mine, s); err != nil {
-		t.Fatalf("telling the gate: %v", err)
-	}
+	e.say(t, link.Sighting{Track: track, Category: event.Motion, Phase: p, Zone: zone})
 }
 
 // grantZone grants home motion with details in one zone.
@@ -90,7 +86,7 @@ func TestALifeIsToldAsTheZoneAllows(t *testing.T) {
 	b.await("nothing kept of it", func(Status) bool {
 		b.Gate.register.mu.Lock()
 		defer b.Gate.register.mu.Unlock()
-		return len(b.Gate.register.tales) == 0
+		return len(b.Gate.register.visits) == 0
 	})
 }
 

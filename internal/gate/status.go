@@ -9,6 +9,7 @@ import (
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
 	"doorbelld/internal/link"
+	"doorbelld/internal/model"
 )
 
 // Status is how the device is, for the owner's local socket only: it holds
@@ -41,6 +42,15 @@ type EyeStatus struct {
 	Frames     uint64      `json:"frames"`
 	Dropped    uint64      `json:"dropped"` // damaged, or overtaken by a newer one
 	Skipped    uint64      `json:"skipped"` // more than are looked at
+	Model      ModelStatus `json:"model"`
+}
+
+// ModelStatus is how the network is that tells animals, persons and vehicles from
+// all else that moves.
+type ModelStatus struct {
+	Kind  model.Kind   `json:"kind"` // as configured
+	State link.Network `json:"state"`
+	Text  string       `json:"text,omitempty"` // why there is motion alone, and what to do
 }
 
 // ButtonStatus is how the button's line is.
@@ -221,7 +231,7 @@ func (t *tally) eyeBegan(protection string, restarts int) (before string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before = t.eye.Protection
-	t.eye = EyeStatus{Running: true, Protection: protection, Restarts: restarts, Camera: link.Opening}
+	t.eye = EyeStatus{Running: true, Protection: protection, Restarts: restarts, Camera: link.Opening, Model: t.eye.Model}
 	return before
 }
 
@@ -231,7 +241,7 @@ func (t *tally) eyeBegan(protection string, restarts int) (before string) {
 func (t *tally) eyeEnded(f link.Fault, text string) (news bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.eye.Running = false
+	t.eye.Running, t.eye.Model.State = false, link.NoNetwork
 	if t.eye.Camera != link.Lost || f != link.Broken {
 		t.eye.Camera, t.eye.Fault, t.eye.Text = link.Lost, f, text
 	}
@@ -273,6 +283,13 @@ func (t *tally) cameraText(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.eye.Text = text
+}
+
+// network takes the eye's word on its network, and what that means in words.
+func (t *tally) network(k model.Kind, n link.Network, text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.eye.Model = ModelStatus{k, n, text}
 }
 
 // into copies what was counted into s.

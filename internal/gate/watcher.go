@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"doorbelld/internal/link"
+	"doorbelld/internal/model"
 )
 
 // An Eye is a running seeing half, shut in.
@@ -55,15 +56,20 @@ const (
 	goodLife    = 10 * time.Second // an eye that lived so long begins anew with firstDelay
 )
 
-// watcher keeps an eye running.
+// watcher keeps an eye running. All fields are owned by run's goroutine.
 type watcher struct {
 	keeper *keeper
 	tally  *tally
 	start  func(context.Context) (Eye, error)
-	setup  link.Setup
+	setup  link.Setup     // what the next eye is told; without the model once eyes died of it
+	model  model.Kind     // what the operator asked for
 	intake func() *intake // a new one for each eye
 	wake   func()         // the camera is not what it was
 	log    *slog.Logger
+
+	network link.Network // as the eye that runs, or ran last, had it
+	deaths  []time.Time  // of eyes that had a model in their memory
+	spoken  string       // what was last said to be wrong with the model
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -81,6 +87,9 @@ func (w *watcher) run(ctx context.Context) error {
 			w.wake()
 		}
 		restarts++
+		if !errors.Is(err, ErrSpent) {
+			w.bury(time.Now())
+		}
 		wait := delay
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
@@ -121,6 +130,7 @@ func (w *watcher) startFault(err error) (link.Fault, string) {
 
 // once starts one eye and serves it to its end. Its error is never nil.
 func (w *watcher) once(ctx context.Context, restarts int) (err error) {
+	w.network = link.NoNetwork
 	eye, err := w.start(ctx)
 	if err != nil {
 		return err
@@ -190,6 +200,7 @@ func (w *watcher) listen(ctx context.Context, conn LinkConn, in *intake) error {
 		}
 		if h, ok := m.(link.Health); ok {
 			w.cameraChanged(h)
+			w.networkChanged(h.Network)
 		}
 		if err := in.heard(ctx, m); err != nil {
 			return fmt.Errorf("the eye breaks the rules: %w", err)

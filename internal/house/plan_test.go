@@ -26,18 +26,20 @@ var rooms = []room{
 	// The words that all share. Leaves, or nearly.
 	{"internal/enum", shared, nil},
 	{"internal/event", shared, []string{"internal/enum"}},
-	{"internal/link", shared, []string{"internal/event", "internal/enum"}},
+	{"internal/model", shared, []string{"internal/enum"}},
+	{"internal/link", shared, []string{"internal/event", "internal/enum", "internal/model"}},
 
 	// The half that sees.
 	{"internal/capture", seeing, []string{"internal/event", "internal/enum"}},
 	{"internal/capture/v4l2", seeing, []string{"internal/capture"}},
 	{"internal/capture/pipe", seeing, []string{"internal/capture"}},
 	{"internal/detect", seeing, []string{"internal/capture", "internal/event", "internal/enum"}},
-	{"internal/detect/opencv", seeing, []string{"internal/detect", "internal/capture"}},
+	{"internal/detect/opencv", seeing, []string{"internal/detect", "internal/capture", "internal/event", "internal/model"}},
+	{"internal/avi", seeing, nil},
 	{"internal/eye", seeing, []string{
 		"internal/capture", "internal/capture/v4l2", "internal/capture/pipe",
-		"internal/detect", "internal/detect/opencv",
-		"internal/link", "internal/event",
+		"internal/detect", "internal/detect/opencv", "internal/avi",
+		"internal/link", "internal/event", "internal/enum", "internal/model",
 	}},
 	{"cmd/doorbelld-eye", seeing, []string{"internal/eye"}},
 
@@ -51,29 +53,36 @@ var rooms = []room{
 	{"internal/publish/broker", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
 	{"internal/gate", talking, []string{
 		"internal/link", "internal/consent", "internal/ledger", "internal/publish",
-		"internal/event", "internal/clock",
+		"internal/event", "internal/clock", "internal/model",
 	}},
 	{"internal/button", talking, nil},
 	{"internal/console", talking, []string{"internal/gate", "internal/consent", "internal/event", "internal/enum"}},
-	{"internal/config", talking, []string{"internal/event"}},
+	{"internal/config", talking, []string{"internal/event", "internal/model"}},
+	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
-		"internal/consent", "internal/ledger", "internal/link", "internal/event",
+		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
 	}},
 
 	// What stands beside the house.
 	{"internal/enum/enumtest", bench, nil},
+	{"internal/footage", bench, nil},
 	{"internal/mosquitto", bench, nil},
 	{"internal/promises", bench, nil},
 	{"internal/house", bench, nil},
 	{"scripts/internal/gotest", bench, nil},
+	{"scripts/internal/judge", bench, []string{"internal/event", "internal/link"}},
+	{"scripts/accuracy", bench, []string{
+		"scripts/internal/judge", "internal/footage", "internal/eye", "internal/link", "internal/event", "internal/model",
+		"internal/capture", "internal/detect", "internal/detect/opencv",
+	}},
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/vm", bench, nil},
 	{"scripts/vm/guest", bench, nil},
-	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate"}},
+	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate", "internal/event", "internal/model"}},
 }
 
 // homes gives the packages that may import a library, outside of tests. What we
@@ -90,7 +99,7 @@ var homes = map[string][]string{
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/spf13/cobra":              {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.

@@ -114,12 +114,57 @@ func (e *Encoding) UnmarshalText(text []byte) error {
 	return enum.Unmarshal("encoding", encodingNames, text, e)
 }
 
+// Network is how the neural network is that tells animals, persons and vehicles
+// from all else that moves. The zero Network is NoNetwork.
+type Network uint8
+
+// The states of a network. In all but NetworkReady there is motion alone.
+const (
+	NoNetwork        Network = iota // none is to be used
+	NetworkUnwanted                 // nobody may be told what it finds: it is not loaded
+	NetworkLoading                  // for a moment
+	NetworkReady                    // loaded
+	NetworkMissing                  // a file of the model is not there
+	NetworkDamaged                  // a file is not the one that is pinned
+	NetworkForbidden                // a file cannot be read
+	NetworkFailed                   // OpenCV makes no use of it
+)
+
+var networkNames = []string{
+	NoNetwork: "none", NetworkUnwanted: "not wanted", NetworkLoading: "loading", NetworkReady: "ready",
+	NetworkMissing: "missing", NetworkDamaged: "damaged", NetworkForbidden: "forbidden", NetworkFailed: "failed",
+}
+
+// Networks lists all states, NoNetwork first.
+func Networks() []Network {
+	return []Network{
+		NoNetwork, NetworkUnwanted, NetworkLoading, NetworkReady, NetworkMissing, NetworkDamaged, NetworkForbidden, NetworkFailed,
+	}
+}
+
+// InMemory reports whether the model's bytes are being used: what befalls an eye
+// then may come of them.
+func (n Network) InMemory() bool { return n == NetworkLoading || n == NetworkReady }
+
+func (n Network) String() string { return enum.String("network state", networkNames, n) }
+
+// MarshalText writes the name; an invalid state is an error.
+func (n Network) MarshalText() ([]byte, error) {
+	return enum.Marshal("network state", networkNames, n)
+}
+
+// UnmarshalText reads one of the names, exactly.
+func (n *Network) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("network state", networkNames, text, n)
+}
+
 // Health is how the eye and its camera are. Nothing in it depends on what is in
 // the picture.
 type Health struct {
 	Camera        Camera
 	Fault         Fault // NoFault unless Lost
 	Encoding      Encoding
+	Network       Network
 	Width, Height uint16 // pixels; 0 before the first frame
 	Frames        uint64 // since the eye began
 	Dropped       uint64 // frames that nobody looked at because a newer one was there, or that came damaged
@@ -131,7 +176,7 @@ func (Health) fromEye()   {}
 
 const (
 	sightingSize = 4 + 4 + 2 + 4*2 + 8
-	healthSize   = 3 + 2*2 + 3*8
+	healthSize   = 4 + 2*2 + 3*8
 )
 
 // WriteSighting sends s to the gate.
@@ -149,7 +194,7 @@ func WriteSighting(w io.Writer, s Sighting) error {
 // WriteHealth sends h to the gate.
 func WriteHealth(w io.Writer, h Health) error {
 	b := make([]byte, 0, healthSize)
-	b = append(b, byte(h.Camera), byte(h.Fault), byte(h.Encoding))
+	b = append(b, byte(h.Camera), byte(h.Fault), byte(h.Encoding), byte(h.Network))
 	b = binary.BigEndian.AppendUint16(b, h.Width)
 	b = binary.BigEndian.AppendUint16(b, h.Height)
 	b = binary.BigEndian.AppendUint64(b, h.Frames)
@@ -213,9 +258,9 @@ func decodeSighting(b []byte) (FromEye, error) {
 
 func decodeHealth(b []byte) (FromEye, error) {
 	h := Health{
-		Camera: Camera(b[0]), Fault: Fault(b[1]), Encoding: Encoding(b[2]),
-		Width: binary.BigEndian.Uint16(b[3:]), Height: binary.BigEndian.Uint16(b[5:]),
-		Frames: binary.BigEndian.Uint64(b[7:]), Dropped: binary.BigEndian.Uint64(b[15:]), Skipped: binary.BigEndian.Uint64(b[23:]),
+		Camera: Camera(b[0]), Fault: Fault(b[1]), Encoding: Encoding(b[2]), Network: Network(b[3]),
+		Width: binary.BigEndian.Uint16(b[4:]), Height: binary.BigEndian.Uint16(b[6:]),
+		Frames: binary.BigEndian.Uint64(b[8:]), Dropped: binary.BigEndian.Uint64(b[16:]), Skipped: binary.BigEndian.Uint64(b[24:]),
 	}
 	switch {
 	case !enum.Known(cameraNames, h.Camera):
@@ -224,6 +269,8 @@ func decodeHealth(b []byte) (FromEye, error) {
 		return nil, malformed("health with camera state %s and fault %d", h.Camera, h.Fault)
 	case !enum.Known(encodingNames, h.Encoding):
 		return nil, malformed("health with encoding %d", h.Encoding)
+	case !enum.Known(networkNames, h.Network):
+		return nil, malformed("health with network state %d", h.Network)
 	}
 	return h, nil
 }

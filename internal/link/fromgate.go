@@ -9,6 +9,7 @@ import (
 
 	"doorbelld/internal/enum"
 	"doorbelld/internal/event"
+	"doorbelld/internal/model"
 )
 
 // FromGate is what the gate can say: a Setup, once and first, or a Want.
@@ -55,6 +56,8 @@ type Setup struct {
 	Everything bool         `json:"everything"`         // look at all of the picture
 	Zones      []event.Zone `json:"zones,omitempty"`    // else at these only
 	Smallest   float64      `json:"smallest"`           // the smallest thing that matters, as a fraction of the picture's height
+	Model      model.Kind   `json:"model"`              // the network to use; None: motion alone
+	ModelDir   string       `json:"model_dir"`          // where its files are
 }
 
 // Control is one of a camera's own settings, and what it is to be set to.

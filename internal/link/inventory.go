@@ -1,7 +1,6 @@
 package link
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 )
@@ -78,18 +77,9 @@ func WriteInventory(w io.Writer, v Inventory) error {
 
 // ReadInventory reads what an eye found.
 func ReadInventory(r io.Reader) (Inventory, error) {
-	_, b, err := readMessage(r, func(k kind) (int, int, bool) { return 2, maxInventory, k == kindInventory })
-	if err != nil {
-		return Inventory{}, err
-	}
 	var v Inventory
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
-		return Inventory{}, malformed("inventory: %v", err)
-	}
-	if again, err := json.Marshal(v); err != nil || !bytes.Equal(again, b) {
-		return Inventory{}, malformed("inventory that is not in canonical form")
+	if err := readStrict(r, kindInventory, maxInventory, "inventory", &v); err != nil {
+		return Inventory{}, err
 	}
 	if len(v.Nodes) > maxNodes {
 		return Inventory{}, malformed("inventory of %d nodes", len(v.Nodes))

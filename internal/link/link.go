@@ -1,8 +1,9 @@
 // Package link is the wire between the two programs: the eye, which sees, and
 // the gate, which talks.
 //
-// Beside it stands the Inventory, the one word of an eye that was started to list
-// the machine's cameras for a person at a terminal.
+// Beside it stand the words of an eye that was started for a person at a terminal:
+// an Inventory, if it is to list the machine's cameras, or one Bench to it and one
+// Report from it, if it is to measure itself. A daemon's eye can say neither.
 //
 // It is a closed schema. Each message has a header of 8 bytes (magic "db",
 // version, type, length as big-endian uint32) and a body whose length is fixed or
@@ -25,7 +26,7 @@ import (
 )
 
 // Version of the schema. Both programs are built together and must agree.
-const Version = 1
+const Version = 2
 
 // The most that a body can hold: Setup alone comes near it.
 const maxBody = 64 << 10
@@ -44,6 +45,8 @@ const (
 	kindSighting                  // eye to gate
 	kindHealth                    // eye to gate
 	kindInventory                 // eye to the command that lists devices
+	kindBench                     // the command that measures to its eye
+	kindReport                    // and back
 )
 
 // ErrMalformed is wrapped by every error about what the other side said, as

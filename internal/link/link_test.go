@@ -10,6 +10,7 @@ import (
 
 	"doorbelld/internal/enum/enumtest"
 	"doorbelld/internal/event"
+	"doorbelld/internal/model"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -20,6 +21,7 @@ func TestClosedSets(t *testing.T) {
 	enumtest.RoundTrip(t, Faults())
 	enumtest.RoundTrip(t, Encodings())
 	enumtest.RoundTrip(t, Sources())
+	enumtest.RoundTrip(t, Networks())
 }
 
 func aSighting() Sighting {
@@ -28,11 +30,11 @@ func aSighting() Sighting {
 }
 
 func aHealth() Health {
-	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3, Skipped: 1 << 33}
+	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Network: NetworkDamaged, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3, Skipped: 1 << 33}
 }
 
 func aSetup() Setup {
-	return Setup{Source: ClipFile, Path: "/clips/a & <b>.avi", FPS: 10, RealTime: true, Loop: true, Smallest: 0.08,
+	return Setup{Source: ClipFile, Path: "/clips/a & <b>.avi", FPS: 10, RealTime: true, Loop: true, Smallest: 0.08, Model: model.Careful, ModelDir: "/var/lib/doorbelld/models",
 		Controls: []Control{{"power_line_frequency", "50 Hz"}},
 		Module:   &Module{Rotation: 180, HFlip: true, Exposure: "sport", Shutter: 8e6, Gain: 1.5, EV: -0.5},
 		Zones:    []event.Zone{{Name: "path", Polygon: []event.Point{{X: 0, Y: 0}, {X: 1, Y: 0}, {X: 0.5, Y: 1}}}}}
@@ -149,6 +151,7 @@ func TestNumbersOutsideTheirSets(t *testing.T) {
 		"lost, no fault":  func(h *Health) { h.Fault = NoFault },
 		"live, yet fault": func(h *Health) { h.Camera = Live },
 		"encoding":        func(h *Health) { h.Encoding = 9 },
+		"network":         func(h *Health) { h.Network = 8 },
 	} {
 		h := aHealth()
 		spoil(&h)
@@ -177,6 +180,7 @@ func TestNumbersOutsideTheirSets(t *testing.T) {
 		"two values":    `{}{}`,
 		"not canonical": ` {"source":"v4l2"}`,
 		"wrong source":  `{"source":"ip camera"}`,
+		"wrong model":   `{"source":"v4l2","model":"faces"}`,
 	} {
 		var b bytes.Buffer
 		if err := writeMessage(&b, kindSetup, []byte(body)); err != nil {

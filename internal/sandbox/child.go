@@ -119,7 +119,7 @@ func launch(ctx context.Context, o Options, p plan, w way, asRoot bool) (*Child,
 	cmd.Env = []string{} // not nil, which would be ours
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = linesEnd, linesEnd
-	cmd.ExtraFiles = []*os.File{eyeEnd, reportEnd} // linkFD, reportFD
+	cmd.ExtraFiles = append([]*os.File{eyeEnd, reportEnd}, o.Outputs...) // linkFD, reportFD, FirstOutput
 	cmd.SysProcAttr = attr
 
 	c := &Child{conn: conn, done: make(chan struct{})}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,6 +168,42 @@ func TestWhatCannotBeGiven(t *testing.T) {
 			if strings.Contains(res.StartErr, "\n") || res.Stderr != "" {
 				t.Errorf("more than one line: %q %q", res.StartErr, res.Stderr)
 			}
+		})
+	}
+}
+
+// TestFilesIfThere: an eye that can do without a file runs without it, and reads
+// it where it can be given.
+func TestFilesIfThere(t *testing.T) {
+	for _, who := range []person{rootUser, ordinary} {
+		t.Run(who.name, func(t *testing.T) {
+			dir := openFolder(t)
+			state := filepath.Join(dir, "state") // nobody else's business
+			model, locked := filepath.Join(state, "model.onnx"), filepath.Join(state, "locked.onnx")
+			err := errors.Join(os.Mkdir(state, 0o700), os.WriteFile(model, []byte("weights"), 0o644), os.WriteFile(locked, []byte("weights"), 0o600))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if os.Geteuid() == 0 { // the locked one stays root's
+				if err := errors.Join(os.Chown(state, int(who.uid), int(who.uid)), os.Chown(model, int(who.uid), int(who.uid))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			k := task{Program: "/bin/cat", IfThere: []string{filepath.Join(dir, "missing"), state, locked, model}, Args: []string{model}}
+			res := mustStart(t, launchAs(t, who, k))
+			needNamespaces(t, who, 0, res.Protection)
+			if res.Stderr != "weights\n" || res.WaitErr != "" {
+				t.Errorf("cat: %q %q", res.Stderr, res.WaitErr)
+			}
+			k.Args = []string{locked}
+			if res = mustStart(t, launchAs(t, who, k)); os.Geteuid() == 0 && !strings.Contains(res.Stderr, "Permission denied") {
+				t.Errorf("cat of a locked one: %q", res.Stderr)
+			}
+			k.Skip, k.Args = 1, []string{"/dev/null"}
+			if who.uid == 0 {
+				k.Skip = 2 // no root of its own: it cannot get there
+			}
+			mustStart(t, launchAs(t, who, k))
 		})
 	}
 }

@@ -101,10 +101,18 @@ type task struct {
 	Devices    []string
 	Folders    []string
 	Files      []string
+	Outputs    []output
+	IfThere    []string
 	Env        []string
 	Args       []string // of the program; set by probing otherwise
 	Unfiltered bool
 	Leak       bool // an inherited descriptor that nobody marked close-on-exec
+}
+
+// An output is a file that the eye is to write, and how the launcher opens it.
+type output struct {
+	Path string
+	Flag int
 }
 
 // An outcome is what playLauncher prints.
@@ -122,7 +130,7 @@ type outcome struct {
 
 func (k task) options(stderr io.Writer) Options {
 	o := Options{
-		Program: player, Args: k.Args, Env: k.Env, Devices: k.Devices, Files: k.Files, Folders: k.Folders, Stderr: stderr,
+		Program: player, Args: k.Args, Env: k.Env, Devices: k.Devices, Files: k.Files, IfThere: k.IfThere, Folders: k.Folders, Stderr: stderr,
 		Unfiltered: k.Unfiltered, Stage: []string{"/proc/self/exe", asStage}, skip: k.Skip,
 	}
 	if k.Stage != "" {
@@ -185,7 +193,16 @@ func relayed(stderr bytes.Buffer) string {
 
 func startFor(k task, stderr io.Writer, res *outcome) (link io.ReadCloser, wait func() error, err error) {
 	if !k.Control {
-		c, err := Start(context.Background(), k.options(stderr))
+		o := k.options(stderr)
+		for _, out := range k.Outputs {
+			f, err := os.OpenFile(out.Path, out.Flag, 0o600)
+			if err != nil {
+				return nil, nil, err
+			}
+			defer f.Close()
+			o.Outputs = append(o.Outputs, f)
+		}
+		c, err := Start(context.Background(), o)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -160,6 +161,12 @@ func attackAs(t *testing.T, who person, k task) ([]try, Protection) {
 			}
 		}
 	}
+	// A model lies in the state folder, and the eye is given that and no more of it.
+	model := filepath.Join(dir, "models", "model.onnx")
+	if err := errors.Join(os.Mkdir(filepath.Dir(model), 0o755), os.WriteFile(model, []byte("weights"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	k.IfThere = []string{model}
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -228,8 +235,9 @@ func TestEyeIsNobody(t *testing.T) {
 				UID: []int{run.uid, run.uid, run.uid}, GID: []int{run.uid, run.uid, run.uid}, Groups: nil,
 				NoNewPrivs: 1, Seccomp: 2, SecureBits: secureBits, Death: int(unix.SIGKILL),
 				Descriptors: []int{0, 1, 2, 3},
-				Env:         []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "OPENCV_FOR_THREADS_NUM=1", "MODEL=small"},
-				Args0:       "player", Dir: "/", SessionLeader: true,
+				Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "OPENCV_FOR_THREADS_NUM=1",
+					"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_TRIM_THRESHOLD_=131072", "MODEL=small"},
+				Args0: "player", Dir: "/", SessionLeader: true,
 			}
 			if run.isolate {
 				want.Dev = []string{"full", "null", "random", "urandom", "zero"}

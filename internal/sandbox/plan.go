@@ -18,7 +18,7 @@ import (
 // every path absolute. A file or camera that is not there gives an error that
 // is fs.ErrNotExist; a camera that the eye could not open, fs.ErrPermission.
 func newPlan(o Options, asRoot bool) (plan, error) {
-	p := plan{Args: o.Args, Env: o.Env, Nobody: asRoot, Unfiltered: o.Unfiltered}
+	p := plan{Args: o.Args, Env: o.Env, Nobody: asRoot, Unfiltered: o.Unfiltered, Outputs: len(o.Outputs)}
 	if len(o.Stage) == 0 {
 		return plan{}, errors.New("no stage to run")
 	}
@@ -36,6 +36,11 @@ func newPlan(o Options, asRoot bool) (plan, error) {
 		}
 		p.Files = append(p.Files, path)
 	}
+	for _, name := range o.IfThere {
+		if path, err := regular(name); err == nil && path != eyePath {
+			p.IfThere = append(p.IfThere, path)
+		}
+	}
 	for _, name := range o.Folders {
 		path, err := filepath.Abs(name)
 		if err != nil {
@@ -47,6 +52,14 @@ func newPlan(o Options, asRoot bool) (plan, error) {
 			return plan{}, fmt.Errorf("a folder for the eye: %s is none", path)
 		}
 		p.Folders = append(p.Folders, path)
+	}
+	if len(o.Outputs) > MaxOutputs {
+		return plan{}, fmt.Errorf("%d files for the eye to write, %d at the most", len(o.Outputs), MaxOutputs)
+	}
+	for _, f := range o.Outputs {
+		if err := writeOnly(int(f.Fd())); err != nil {
+			return plan{}, fmt.Errorf("a file for the eye to write, %s: %w", f.Name(), err)
+		}
 	}
 	for _, name := range o.Devices {
 		d, groups, err := newDevice(name, asRoot)
@@ -96,6 +109,26 @@ func regular(name string) (path string, err error) {
 		return "", fmt.Errorf("%s is not a regular file", path)
 	}
 	return path, nil
+}
+
+// writeOnly reports a descriptor that is more than a way to write one file: a
+// socket or a terminal would be a mouth, a folder the way to all above it.
+func writeOnly(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errors.New("it is no regular file")
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return err
+	}
+	if flags&unix.O_ACCMODE != unix.O_WRONLY || flags&unix.O_PATH != 0 {
+		return errors.New("it is not open for writing alone")
+	}
+	return nil
 }
 
 // cameraGroups gives the groups that nobody needs to open node, when the

@@ -58,6 +58,8 @@ func probe(text string) int {
 	case "read":
 		_, err := os.ReadFile(j.Path)
 		return answer(link, tried("read", err))
+	case "outputs":
+		return answer(link, useOutputs(open, j.Times))
 	case "echo":
 		if _, err := io.Copy(link, link); err != nil {
 			return 1
@@ -312,6 +314,35 @@ func attack(j job) []try {
 		results = append(results, tried(a.name, a.try()))
 	}
 	return results
+}
+
+// useOutputs tries what can be tried with n files that are there to be written.
+func useOutputs(open []int, n int) (used outputs) {
+	used.Open = open
+	for i := range n {
+		fd := FirstOutput + i
+		f := os.NewFile(uintptr(fd), "output")
+		_, err := fmt.Fprintf(f, "picture %d", i)
+		used.Tries = append(used.Tries, tried("write", err))
+		_, err = f.Seek(0, io.SeekStart)
+		used.Tries = append(used.Tries, tried("seek", err))
+		_, err = f.Read(make([]byte, 1))
+		used.Tries = append(used.Tries, tried("read", err))
+		_, err = unix.Pwrite(fd, []byte("x"), MaxOutput)
+		used.Tries = append(used.Tries, tried("write too much", err))
+		above, err := unix.Openat(fd, "..", unix.O_PATH, 0)
+		if err == nil {
+			unix.Close(above)
+		}
+		used.Tries = append(used.Tries, tried("go up", err))
+	}
+	return used
+}
+
+// outputs is what came of useOutputs.
+type outputs struct {
+	Open  []int // descriptors
+	Tries []try
 }
 
 // A fact is what the probe finds itself to be.

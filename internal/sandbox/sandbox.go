@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -42,14 +43,31 @@ const StageExitCode = 70
 // linkFD is the eye's descriptor of the socket to the gate.
 const linkFD = 3
 
+// FirstOutput is the eye's descriptor of the first of [Options].Outputs.
+const FirstOutput = 5
+
+// Bounds of [Options].Outputs: of their number, and of bytes in each.
+const (
+	MaxOutputs = 64
+	MaxOutput  = 1 << 31
+)
+
 // Options says what to execute and what it may reach.
 type Options struct {
 	Program string   // the eye's file
 	Args    []string // what it is given after its name
-	Env     []string // KEY=value, beside PATH, LANG and OPENCV_FOR_THREADS_NUM; nothing is inherited
+	Env     []string // KEY=value, beside PATH, LANG and what keeps OpenCV small; nothing is inherited
 	Devices []string // the camera's nodes or links to them; it may read and write them
 	Files   []string // regular files that it may read, by the same absolute path
+	IfThere []string // likewise, but it runs without those that are not there, or that its user may not read
 	Folders []string // folders that it may read with all that is below, by the same absolute path
+
+	// Outputs are regular files that it may write and nothing else, open already:
+	// from its descriptor FirstOutput on, in this order. They are the one way for
+	// pictures out of the eye but to the gate, so only a person at a terminal who
+	// asks for pictures of their own footage gives any. Each holds MaxOutput bytes
+	// at the most. The caller closes its own descriptors.
+	Outputs []*os.File
 
 	// Stage is the argument list of our own program that calls [Stage] with one
 	// more argument, usually /proc/self/exe and a hidden command.

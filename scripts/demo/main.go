@@ -1,5 +1,5 @@
 // Demo shows what doorbelld does: it runs the daemon on a clip or a camera, gives
-// one grant as its owner would, and prints beside each other what arrives over
+// grants as its owner would, and prints beside each other what arrives over
 // MQTT and what the daemon tells its owner. `make run` builds and starts it.
 package main
 
@@ -23,7 +23,9 @@ import (
 
 	"doorbelld/internal/config"
 	"doorbelld/internal/console"
+	"doorbelld/internal/event"
 	"doorbelld/internal/gate"
+	"doorbelld/internal/model"
 )
 
 const (
@@ -83,17 +85,19 @@ func demo(ctx context.Context, camera string) (err error) {
 		return err
 	}
 
-	grant := []string{"grant", "add", "home", "motion", "details", "--for", "home_automation", "--until", "1d"}
-	for _, z := range zones {
-		grant = append(grant, "--zone", z)
-	}
-	for _, args := range [][]string{
+	said := [][]string{
 		{"clock", "confirm"},
 		{"recipient", "add", "home", "--kind", "integration"},
 		{"recipient", "add", "neighbour", "--kind", "neighbour"},
-		grant,
-		{"who-sees"},
-	} {
+	}
+	for _, c := range granted(cfg) {
+		grant := []string{"grant", "add", "home", c.String(), "details", "--for", "home_automation", "--until", "1d"}
+		for _, z := range zones {
+			grant = append(grant, "--zone", z)
+		}
+		said = append(said, grant)
+	}
+	for _, args := range append(said, []string{"who-sees"}) {
 		if err := owner(ctx, file, args); err != nil {
 			return err
 		}
@@ -108,6 +112,18 @@ func demo(ctx context.Context, camera string) (err error) {
 		children = append(children, sub)
 	}
 	return watch(ctx, client, running, logPath)
+}
+
+// granted lists what there is to be told: with a model also what it was that
+// moved.
+func granted(cfg *config.Config) []event.Category {
+	all := []event.Category{event.Motion}
+	if m, ok := model.Of(cfg.Detect.Model); ok {
+		if _, err := m.Load(cfg.Models); err == nil {
+			all = append(all, event.Person, event.Animal)
+		}
+	}
+	return all
 }
 
 // configure gives the configuration file of the demonstration, and its zones.
@@ -214,6 +230,7 @@ func message(who, topic, payload string) string {
 		ID    string     `json:"id"`
 		Phase string     `json:"phase"`
 		At    time.Time  `json:"at"`
+		Label string     `json:"label"`
 		Zone  string     `json:"zone"`
 		Score float64    `json:"score"`
 		Box   [4]float64 `json:"box"`
@@ -221,7 +238,8 @@ func message(who, topic, payload string) string {
 	if err := json.Unmarshal([]byte(payload), &o); err != nil || o.Event == "" {
 		return fmt.Sprintf("◀ %-9s %-14s %s", who, tail, payload)
 	}
-	return fmt.Sprintf("◀ %-9s %-14s %-6s %s  at %s  zone %-5s score %.2f  box %2.0f%%,%2.0f%% %2.0f%%×%2.0f%%", who, tail, o.Phase, o.ID[:6],
+	what := strings.TrimSpace(tail + " " + o.Label)
+	return fmt.Sprintf("◀ %-9s %-14s %-6s %s  at %s  zone %-5s score %.2f  box %2.0f%%,%2.0f%% %2.0f%%×%2.0f%%", who, what, o.Phase, o.ID[:6],
 		o.At.Local().Format("15:04:05.000"), o.Zone, o.Score, 100*o.Box[0], 100*o.Box[1], 100*o.Box[2], 100*o.Box[3])
 }
 

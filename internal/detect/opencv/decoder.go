@@ -1,9 +1,13 @@
-// Package opencv turns frames into the grey pictures that detection looks at.
-// It is the only package that links OpenCV, and no Mat leaves it.
+// Package opencv turns frames into the pictures that detection looks at, the
+// grey ones in which it looks for motion and the parts in colour that are worth
+// more, and asks a neural network what is in such a part. It is the only package
+// that links OpenCV, and no Mat leaves it.
 //
 // gocv v0.31.0 has no try/catch: a cv::Exception ends the process. So what goes
-// into OpenCV is checked here first, for every frame, whoever made it. It does
-// not decode colour, and it does not keep a frame.
+// into OpenCV is checked here first, for every frame, whoever made it, and what
+// comes out of it before it is read. It does not keep a frame, and of what a
+// network knows only a category, an animal's kind, a score and a place leave it:
+// everything else is dropped where it arises.
 package opencv
 
 import (
@@ -22,18 +26,19 @@ const leastWidth = 160
 
 // Faults of a frame. They are made once: a bad camera sends bad frames all day.
 var (
-	errFormat    = errors.New("luma: neither mjpeg nor yuyv")
-	errSize      = errors.New("luma: a size that is not the one announced, or none at all")
-	errLength    = errors.New("luma: yuyv data that is not two bytes a pixel")
-	errLarge     = errors.New("luma: jpeg of more than 8 MiB")
-	errCutShort  = errors.New("luma: jpeg without an end")
-	errUndecoded = errors.New("luma: opencv cannot decode this jpeg")
+	errFormat    = errors.New("frame: neither mjpeg nor yuyv")
+	errSize      = errors.New("frame: a size that is not the one announced, or none at all")
+	errLength    = errors.New("frame: yuyv data that is not two bytes a pixel")
+	errLarge     = errors.New("frame: jpeg of more than 8 MiB")
+	errCutShort  = errors.New("frame: jpeg without an end")
+	errUndecoded = errors.New("frame: opencv cannot decode this jpeg")
 )
 
-// A Decoder makes lumas. It is not safe for concurrent use. The zero Decoder is
-// ready for use, and there is nothing to close.
+// A Decoder makes lumas and pictures. It is not safe for concurrent use. The zero
+// Decoder is ready for use, and there is nothing to close.
 type Decoder struct {
-	pix []byte // of the last luma
+	pix    []byte // of the last luma
+	colour []byte // of the last picture
 }
 
 // NewDecoder makes a Decoder.
@@ -44,7 +49,7 @@ func NewDecoder() *Decoder { return new(Decoder) }
 // belongs to the Decoder, may be written to, and is valid until the next call.
 // An error means that this frame is no good; the next one may be.
 func (d *Decoder) Luma(f capture.Frame) (detect.Luma, error) {
-	if f.Width < 1 || f.Width > capture.MaxSide || f.Height < 1 || f.Height > capture.MaxSide {
+	if !sized(f) {
 		return detect.Luma{}, errSize
 	}
 	n := reduction(f.Width)
@@ -92,35 +97,49 @@ func flags(n int) gocv.IMReadFlag {
 	return f
 }
 
+// sized reports whether f says of itself that it has pixels, and not too many.
+func sized(f capture.Frame) bool {
+	return f.Width >= 1 && f.Width <= capture.MaxSide && f.Height >= 1 && f.Height <= capture.MaxSide
+}
+
 // decode fills l with the JPEG f, reduced by n.
 func decode(l detect.Luma, f capture.Frame, n int) error {
+	mat, pix, err := unpack(f, flags(n), gocv.MatTypeCV8UC1, l.W, l.H)
+	if err != nil {
+		return err
+	}
+	copy(l.Pix, pix)
+	return mat.Close()
+}
+
+// unpack decodes the JPEG f and holds that a picture of w×h pixels of a type came
+// out. The caller closes mat, to which pix belongs, unless there is an error.
+func unpack(f capture.Frame, flags gocv.IMReadFlag, of gocv.MatType, w, h int) (mat gocv.Mat, pix []byte, err error) {
 	if len(f.Data) > capture.MaxMJPEG {
-		return errLarge
+		return gocv.Mat{}, nil, errLarge
 	}
 	var header capture.JPEG
 	done, err := header.Walk(f.Data)
 	switch {
 	case err != nil:
-		return fmt.Errorf("luma: %w", err)
+		return gocv.Mat{}, nil, fmt.Errorf("frame: %w", err)
 	case !done:
-		return errCutShort
+		return gocv.Mat{}, nil, errCutShort
 	case header.Width != f.Width || header.Height != f.Height:
-		return errSize
+		return gocv.Mat{}, nil, errSize
 	}
-	mat, err := gocv.IMDecode(f.Data[:header.Len], flags(n))
-	if err != nil {
-		return fmt.Errorf("luma: %w", err)
+	if mat, err = gocv.IMDecode(f.Data[:header.Len], flags); err != nil {
+		return gocv.Mat{}, nil, fmt.Errorf("frame: %w", err)
 	}
-	defer mat.Close()
-	if mat.Empty() || mat.Type() != gocv.MatTypeCV8UC1 || mat.Cols() != l.W || mat.Rows() != l.H {
-		return errUndecoded
+	if mat.Empty() || mat.Type() != of || mat.Cols() != w || mat.Rows() != h {
+		mat.Close()
+		return gocv.Mat{}, nil, errUndecoded
 	}
-	pix, err := mat.DataPtrUint8()
-	if err != nil {
-		return fmt.Errorf("luma: %w", err)
+	if pix, err = mat.DataPtrUint8(); err != nil {
+		mat.Close()
+		return gocv.Mat{}, nil, fmt.Errorf("frame: %w", err)
 	}
-	copy(l.Pix, pix)
-	return nil
+	return mat, pix, nil
 }
 
 // sample fills l with the luma byte in the middle of each n×n pixels of the

@@ -152,6 +152,9 @@ func TestBadFrames(t *testing.T) {
 		} else if err == nil || l.Pix != nil {
 			t.Errorf("%s: accepted as %dx%d", name, l.W, l.H)
 		}
+		if p, err := NewDecoder().Colour(f, at(whole)); err == nil || p.Pix != nil {
+			t.Errorf("%s: accepted in colour, as %dx%d", name, p.W, p.H)
+		}
 	}
 	padded := change(good, func(f *capture.Frame) { f.Data = append(f.Data, make([]byte, 1000)...) })
 	if _, err := NewDecoder().Luma(padded); err != nil {

@@ -27,9 +27,37 @@ func TestNoMatIsLeft(t *testing.T) {
 			if f.Data != nil && &f.Data[0] == &good.Data[0] && err != nil {
 				t.Fatal(err)
 			}
+			_, err = d.Colour(f, at(whole))
+			if f.Data != nil && &f.Data[0] == &good.Data[0] && err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if n := gocv.MatProfile.Count(); n != 0 {
 		t.Fatalf("%d mats are left", n)
+	}
+}
+
+// A network keeps one Mat as long as it is open, and none after.
+func TestNoMatIsLeftByANetwork(t *testing.T) {
+	for _, k := range networks() {
+		n := network(t, k)
+		if c := gocv.MatProfile.Count(); c != 1 {
+			t.Errorf("%v: %d mats of an idle network", k, c)
+		}
+		for _, p := range []Picture{{}, {Pix: make([]byte, 3*64*48), W: 64, H: 48, Part: whole}} {
+			if _, err := n.Find(p); (err == nil) != (p.W > 0) {
+				t.Fatal(err)
+			}
+		}
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+		if c := gocv.MatProfile.Count(); c != 0 {
+			t.Fatalf("%v: %d mats are left", k, c)
+		}
+		if _, err := NewNet(k, [][]byte{nil, nil}[:len(files(t, k))]); err == nil || gocv.MatProfile.Count() != 0 {
+			t.Errorf("%v: %d mats are left by one that was refused: %v", k, gocv.MatProfile.Count(), err)
+		}
 	}
 }
