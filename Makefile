@@ -13,7 +13,7 @@ help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
 	@echo 'make run CAMERA=/dev/video0    the same with a camera'
 	@echo 'make test                      install what the tests need and run everything'
-	@echo 'make test-cameras              every fault of a camera, done to the daemon in a virtual machine (6 minutes)'
+	@echo 'make test-cameras              of that the virtual machine with the cameras: every fault of one, done to the daemon'
 	@echo 'make accuracy                  measure what is seen and what that costs, and write docs/accuracy.md (minutes)'
 	@echo 'make build                     build/doorbelld and build/doorbelld-eye, nothing installed'
 	@echo 'make mutants                   take out what keeps each promise; its test must fail'
@@ -34,7 +34,7 @@ test:
 
 test-cameras:
 	@scripts/install.sh test
-	@go test -count=1 -v -tags vm,faults -run CameraFaults -timeout 30m ./scripts/vm
+	@go test -count=1 -v -tags vm -run Cameras -timeout 30m ./scripts/vm
 
 accuracy:
 	@scripts/install.sh test

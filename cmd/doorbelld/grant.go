@@ -159,46 +159,26 @@ func replace(c *cobra.Command, g *globals, id string, w wish) error {
 }
 
 func newGrantList(g *globals) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List all grants ever given, and how each stands",
-		Long: `Lists all grants ever given, and how each stands: active, waiting for its first
+	return listing[console.Grant]{
+		short: "List all grants ever given, and how each stands",
+		long: `Lists all grants ever given, and how each stands: active, waiting for its first
 day, resting at this time of the week, revoked, superseded by another, or expired.
 --json gives an array of {"id", "recipient", "category", "labels", "level",
 "purpose", "zones", "schedule", "rate", "given", "from", "until", "supersedes",
 "state", "superseded_by"}, the times in RFC 3339.`,
-		Args: takes(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
+		ask:  (*console.Client).Grants,
+		none: "Nothing was ever granted: nobody is told anything.",
+		head: []string{"ID", "STATE", "RECIPIENT", "CATEGORY", "LEVEL", "PURPOSE", "ZONES", "UNTIL", "LIMITS"},
+		row: func(x console.Grant) []string {
+			zones := strings.Join(x.Zones, ",")
+			if zones == "" {
+				zones = "-"
 			}
-			all, err := client.Grants(c.Context())
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return writeJSON(c.OutOrStdout(), all)
-			case len(all) == 0:
-				fmt.Fprintln(c.OutOrStdout(), "Nothing was ever granted: nobody is told anything.")
-				return nil
+			return []string{
+				x.ID.String(), x.State.String(), x.Recipient, x.Category.String(), x.Level.String(), x.Purpose.String(), zones, minute(x.Until), limits(x.Grant),
 			}
-			rows := [][]string{{"ID", "STATE", "RECIPIENT", "CATEGORY", "LEVEL", "PURPOSE", "ZONES", "UNTIL", "LIMITS"}}
-			for _, x := range all {
-				zones := strings.Join(x.Zones, ",")
-				if zones == "" {
-					zones = "-"
-				}
-				rows = append(rows, []string{
-					x.ID.String(), x.State.String(), x.Recipient, x.Category.String(), x.Level.String(), x.Purpose.String(), zones, minute(x.Until), limits(x.Grant),
-				})
-			}
-			return table(c.OutOrStdout(), rows...)
 		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
+	}.command(g)
 }
 
 // limits gives in one cell what narrows a grant besides its zones and its end.

@@ -39,11 +39,14 @@ func newPause(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			until := "you say otherwise"
-			if !p.Until.IsZero() {
-				until = minute(p.Until)
+			how := "until you say otherwise"
+			switch {
+			case p.Counted:
+				how = countedPause(p)
+			case !p.Until.IsZero():
+				how = "until " + minute(p.Until)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "Everything is paused until %s: nobody is told anything. End it with `doorbelld resume`.\n", until)
+			fmt.Fprintf(c.OutOrStdout(), "Everything is paused %s: nobody is told anything. End it with `doorbelld resume`.\n", how)
 			return nil
 		},
 	}

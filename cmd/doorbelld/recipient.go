@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"doorbelld/internal/consent"
+	"doorbelld/internal/console"
 
 	"github.com/spf13/cobra"
 )
@@ -65,36 +66,14 @@ func kinds() string {
 }
 
 func newRecipientList(g *globals) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the recipients",
-		Long:  `Lists the recipients. --json gives an array of {"name", "kind"}.`,
-		Args:  takes(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			all, err := client.Recipients(c.Context())
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return writeJSON(c.OutOrStdout(), all)
-			case len(all) == 0:
-				fmt.Fprintln(c.OutOrStdout(), "No recipient is known: make one known with `doorbelld recipient add NAME --kind KIND`.")
-				return nil
-			}
-			rows := [][]string{{"NAME", "KIND", "AT MOST"}}
-			for _, r := range all {
-				rows = append(rows, []string{r.Name, r.Kind.String(), r.Kind.Cap().String()})
-			}
-			return table(c.OutOrStdout(), rows...)
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
+	return listing[consent.Recipient]{
+		short: "List the recipients",
+		long:  `Lists the recipients. --json gives an array of {"name", "kind"}.`,
+		ask:   (*console.Client).Recipients,
+		none:  "No recipient is known: make one known with `doorbelld recipient add NAME --kind KIND`.",
+		head:  []string{"NAME", "KIND", "AT MOST"},
+		row:   func(r consent.Recipient) []string { return []string{r.Name, r.Kind.String(), r.Kind.Cap().String()} },
+	}.command(g)
 }
 
 func newRecipientRemove(g *globals) *cobra.Command {

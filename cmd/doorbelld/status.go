@@ -191,10 +191,21 @@ func pauseLine(p gate.PauseStatus) string {
 	switch {
 	case !p.Paused:
 		return "no"
+	case p.Counted:
+		return countedPause(p)
 	case p.Until.IsZero():
 		return "until `doorbelld resume`"
 	}
 	return "until " + minute(p.Until)
+}
+
+// countedPause says how long a pause lasts of which no clock can tell the end.
+func countedPause(p gate.PauseStatus) string {
+	if p.LeftSeconds == 0 {
+		return "until the clock is trusted"
+	}
+	left := time.Duration(p.LeftSeconds) * time.Second
+	return fmt.Sprintf("for another %v, and as long as the clock is not trusted", left)
 }
 
 func wantLine(v gate.WantStatus) string {

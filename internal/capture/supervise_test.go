@@ -99,24 +99,31 @@ func seconds(ss ...float64) (ds []time.Duration) {
 }
 
 func TestSuperviseBacksOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &play{t: t}
-		for range 8 {
-			p.acts = append(p.acts, fmt.Errorf("camera: %w", ErrAbsent))
-		}
-		p.acts = append(p.acts, &script{end: io.EOF})
-		told, err := p.run(t.Context(), ignore)
-		if err != nil {
-			t.Errorf("Supervise = %v", err)
-		}
-		// 0.5, 1, 2, then 4 for ever.
-		if d := cmp.Diff(seconds(0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5), p.opened); d != "" {
-			t.Errorf("opened at (-want +got)\n%s", d)
-		}
-		if d := cmp.Diff([]string{"camera: not found"}, told); d != "" {
-			t.Errorf("told (-want +got)\n%s", d)
-		}
-	})
+	for _, tt := range []struct {
+		fault  error
+		opened []time.Duration
+	}{
+		{ErrBusy, seconds(0, 0.5, 1.5, 3.5, 5.5, 7.5, 9.5)},
+		{ErrAbsent, seconds(0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &play{t: t}
+			for range len(tt.opened) - 1 {
+				p.acts = append(p.acts, fmt.Errorf("camera: %w", tt.fault))
+			}
+			p.acts = append(p.acts, &script{end: io.EOF})
+			told, err := p.run(t.Context(), ignore)
+			if err != nil {
+				t.Errorf("%v: Supervise = %v", tt.fault, err)
+			}
+			if d := cmp.Diff(tt.opened, p.opened); d != "" {
+				t.Errorf("%v: opened at (-want +got)\n%s", tt.fault, d)
+			}
+			if d := cmp.Diff([]string{"camera: " + tt.fault.Error()}, told); d != "" {
+				t.Errorf("%v: told (-want +got)\n%s", tt.fault, d)
+			}
+		})
+	}
 }
 
 func TestSuperviseFrameResetsBackOff(t *testing.T) {

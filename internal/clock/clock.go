@@ -157,6 +157,9 @@ func (c *Clock) Judge(confirmedBoot string, highWater time.Time) Verdict {
 	return v
 }
 
+// Monotonic gives the time on the clock that nothing sets.
+func (c *Clock) Monotonic() time.Duration { return c.sources.Monotonic() }
+
 // vouch looks for one source that vouches for wall, age after the sources were asked.
 func (a answer) vouch(wall time.Time, age time.Duration, confirmedBoot string) (bool, string) {
 	switch {

@@ -231,16 +231,19 @@ func TestRemovedRecipientBeginsWithNothing(t *testing.T) {
 }
 
 func TestPauseNeverGetsShorter(t *testing.T) {
-	p := after(t, Pause{noon.Add(time.Hour)}, Pause{noon.Add(time.Minute)})
+	p := after(t, Pause{Until: noon.Add(time.Hour)}, Pause{Until: noon.Add(time.Minute)})
 	if until, paused := p.PausedUntil(noon); !paused || !until.Equal(noon.Add(time.Hour)) {
 		t.Errorf("paused until %v, %v", until, paused)
 	}
-	p = after(t, Pause{}, Pause{noon.Add(time.Minute)})
+	p = after(t, Pause{}, Pause{Until: noon.Add(time.Minute)})
 	if until, paused := p.PausedUntil(noon.Add(time.Hour)); !paused || !until.IsZero() {
 		t.Errorf("a pause for good ended: %v, %v", until, paused)
 	}
 	if _, paused := after(t, Pause{}, Resume{}).PausedUntil(noon); paused {
 		t.Error("still paused after resume")
+	}
+	if _, paused := after(t, Pause{For: time.Hour}, Resume{}).PausedUntil(noon); paused {
+		t.Error("a pause that is counted goes on after resume")
 	}
 }
 
@@ -257,6 +260,38 @@ func TestApplyLeavesTheOldPolicy(t *testing.T) {
 	}
 	if d := before.Decide(motion(), "home", fine(noon.Add(2*time.Hour))); !d.Allowed() {
 		t.Errorf("a change reached the policy it was applied to: %+v", d)
+	}
+}
+
+// A pause without a clock lasts, whatever the clock says, until it is given an end;
+// that takes nothing from the other pauses.
+func TestP5_PauseWithoutAClock(t *testing.T) {
+	for _, tt := range []struct {
+		changes []Change
+		counted time.Duration
+		until   time.Time
+		paused  bool
+	}{
+		{[]Change{Pause{For: time.Hour}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{For: time.Minute}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Minute}, Pause{For: time.Hour}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{Until: noon}}, time.Hour, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{}}, 0, time.Time{}, true},
+		{[]Change{Pause{For: time.Hour}, Pause{Until: noon.Add(time.Minute), Settles: true}}, 0, noon.Add(time.Minute), true},
+		{[]Change{Pause{For: time.Hour}, Pause{Until: noon.Add(-time.Minute), Settles: true}}, 0, time.Time{}, false},
+		{[]Change{Pause{Until: noon.Add(time.Hour)}, Pause{For: time.Hour}, Pause{Until: noon.Add(time.Minute), Settles: true}}, 0, noon.Add(time.Hour), true},
+		{[]Change{Pause{}, Pause{For: time.Hour}, Pause{Until: noon.Add(-time.Minute), Settles: true}}, 0, time.Time{}, true},
+	} {
+		p := after(t, tt.changes...)
+		until, paused := p.PausedUntil(noon)
+		if p.Counted() != tt.counted || !until.Equal(tt.until) || paused != tt.paused {
+			t.Errorf("%+v: counted %v, until %v, paused %t", tt.changes, p.Counted(), until, paused)
+		}
+	}
+	for _, c := range []Change{Pause{For: -time.Second}, Pause{For: time.Hour, Until: noon}, Pause{Settles: true}} {
+		if _, err := after(t, Pause{For: time.Hour}).Apply(c); err == nil {
+			t.Errorf("%+v is applied", c)
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 func (p Policy) Plain(m Moment) []string {
 	var lines []string
 	switch until, paused := p.PausedUntil(m.Now); {
+	case paused && p.Counted() > 0:
+		lines = append(lines, fmt.Sprintf("Everything is paused for %s, counted by doorbelld itself until the clock is trusted: nobody is told anything.", inMinutes(p.Counted())))
 	case paused && until.IsZero():
 		lines = append(lines, "Everything is paused until `doorbelld resume`: nobody is told anything.")
 	case paused:
@@ -42,6 +44,14 @@ func (p Policy) Plain(m Moment) []string {
 		lines = append(lines, "No recipient is known: nobody is told anything.")
 	}
 	return lines
+}
+
+// inMinutes writes a length as people ask for one.
+func inMinutes(d time.Duration) string {
+	if n := int(d.Round(time.Minute) / time.Minute); n != 1 {
+		return fmt.Sprintf("%d minutes", n)
+	}
+	return "a minute"
 }
 
 // Told says in words what g allows, to go on after the recipient's name: what it is

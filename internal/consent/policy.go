@@ -14,9 +14,15 @@ type Policy struct {
 	recipients map[string]Recipient
 	terms      []*term            // by the grant's ID, from 1 without gaps
 	ended      map[GrantID]Reason // Revoked or Superseded
-	paused     Pause              // zero: not paused
-	isPaused   bool
+	paused     paused
 	shelves    map[subject]shelf // made of all of the above by arrange
+}
+
+// paused is what holds everything back, any of the three; Resume clears it.
+type paused struct {
+	open    bool          // until Resume
+	until   time.Time     // zero: no end was given
+	counted time.Duration // the length of a pause whose end is not known yet
 }
 
 // A Change is one act of the owner's, or of somebody who may narrow what the
@@ -43,10 +49,17 @@ type Revoke struct {
 	Grant GrantID `json:"grant"`
 }
 
-// Pause denies everything until a moment, or until Resume if Until is zero. A
-// pause during a pause can lengthen it, never shorten it.
+// Pause denies everything until a moment, or for a length, or until Resume if
+// both are zero. A pause during a pause can lengthen it, never shorten it.
+//
+// A length is for one that is asked for while the clock is not trusted: an end on
+// that clock would be over, or never come, once it is set. Whoever applies it
+// counts the time, and when the clock is trusted settles what is left of it.
 type Pause struct {
-	Until time.Time `json:"until,omitzero"`
+	Until time.Time     `json:"until,omitzero"`
+	For   time.Duration `json:"for_ns,omitzero"`
+	// Settles makes Until, which may be past, the end of the pause that was counted.
+	Settles bool `json:"settles,omitzero"`
 }
 
 // Resume ends a pause.
@@ -149,15 +162,26 @@ func (p *Policy) canEnd(id GrantID) error {
 }
 
 func (c Pause) apply(p *Policy) error {
-	if p.isPaused && (p.paused.Until.IsZero() || !c.Until.IsZero() && c.Until.Before(p.paused.Until)) {
-		return nil // the pause that runs is the longer one
+	switch {
+	case c.For < 0, c.For > 0 && !c.Until.IsZero(), c.Settles && c.Until.IsZero():
+		return fmt.Errorf("a pause has an end, or a length, or lasts until it is ended")
+	case c.For > 0:
+		p.paused.counted = max(p.paused.counted, c.For)
+		return nil
+	case c.Until.IsZero():
+		p.paused.open = true
+		return nil
+	case c.Settles:
+		p.paused.counted = 0
 	}
-	p.paused, p.isPaused = c, true
+	if c.Until.After(p.paused.until) {
+		p.paused.until = c.Until
+	}
 	return nil
 }
 
 func (Resume) apply(p *Policy) error {
-	p.paused, p.isPaused = Pause{}, false
+	p.paused = paused{}
 	return nil
 }
 
@@ -195,10 +219,23 @@ func (p Policy) Successor(id GrantID) GrantID {
 }
 
 // PausedUntil reports whether everything is paused at now, and until when; the
-// zero time is until Resume.
+// zero time is until Resume or, if Counted gives a length, until that is over.
 func (p Policy) PausedUntil(now time.Time) (until time.Time, paused bool) {
-	if !p.isPaused || !p.paused.Until.IsZero() && !now.Before(p.paused.Until) {
-		return time.Time{}, false
+	switch {
+	case p.paused.open, p.paused.counted > 0:
+		return time.Time{}, true
+	case now.Before(p.paused.until):
+		return p.paused.until, true
 	}
-	return p.paused.Until, true
+	return time.Time{}, false
+}
+
+// Counted gives the length of a pause whose end is to be settled when the clock is
+// trusted: the longest of them. Zero: there is none, or one until Resume holds
+// anyway.
+func (p Policy) Counted() time.Duration {
+	if p.paused.open {
+		return 0
+	}
+	return p.paused.counted
 }

@@ -47,10 +47,7 @@ func (a asked) pause(ctx context.Context, p pause) (any, error) {
 	if err := a.Pause(ctx, time.Duration(p.Seconds)*time.Second); err != nil {
 		return nil, err
 	}
-	policy, m := a.Policy()
-	var s gate.PauseStatus
-	s.Until, s.Paused = policy.PausedUntil(m.Now)
-	return s, nil
+	return a.Status().Paused, nil
 }
 
 func (a asked) resume(ctx context.Context) (any, error) { return nil, a.Resume(ctx) }

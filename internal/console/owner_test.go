@@ -69,6 +69,8 @@ func (o *heldOwner) Status() gate.Status {
 	s := gate.Status{Device: "door", Clock: gate.ClockStatus{Now: o.now, Trusted: o.trusted, Why: "it stands still"}}
 	s.Eye.Camera = 1 // opening
 	s.Counts.Seen = map[string]int{"motion start": 3}
+	p, m := o.Policy()
+	s.Paused.Until, s.Paused.Paused = p.PausedUntil(m.Now)
 	return s
 }
 

@@ -28,6 +28,20 @@ type fakeClock struct {
 	mu      sync.Mutex
 	now     time.Time // zero: the machine's
 	trusted bool
+	skipped time.Duration // of the monotonic clock
+}
+
+func (c *fakeClock) Monotonic() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return clock.Monotonic() + c.skipped
+}
+
+// skip lets time pass on the monotonic clock.
+func (c *fakeClock) skip(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.skipped += d
 }
 
 func (c *fakeClock) Judge(confirmed string, high time.Time) clock.Verdict {

@@ -28,9 +28,11 @@ type Options struct {
 }
 
 // A Clock judges what the wall clock is worth: confirmed is the boot during which
-// the owner vouched for it, high the latest time on record.
+// the owner vouched for it, high the latest time on record. Its monotonic clock
+// never jumps, and counts from anywhere.
 type Clock interface {
 	Judge(confirmed string, high time.Time) clock.Verdict
+	Monotonic() time.Duration
 }
 
 // A Gate is the talking half. Its methods are the owner's acts and questions;
@@ -80,6 +82,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.run(ctx) })
 	group.Go(func() error { return s.run(ctx) })
+	group.Go(func() error { return g.keeper.settlePauses(ctx) })
 	return group.Wait()
 }
 
@@ -188,29 +191,16 @@ func (g *Gate) Revoke(ctx context.Context, id consent.GrantID) error {
 	return g.keeper.narrow(ctx, consent.Revoke{Grant: id}, func(other consent.GrantID) bool { return other == id })
 }
 
-// Pause denies everything for d from now, or until Resume if d is zero or the
-// clock is not to be trusted: once it is set, it would be past any end.
+// Pause denies everything for d from now, or until Resume if d is zero.
 func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
-	g.keeper.acts.Lock()
-	defer g.keeper.acts.Unlock()
-	c := consent.Pause{}
-	if m := g.keeper.now(); d > 0 && m.ClockTrusted {
-		c.Until = m.Now.Add(d).UTC()
-	}
-	return g.keeper.narrow(ctx, c, func(consent.GrantID) bool { return true })
+	return g.keeper.pause(ctx, d, 0)
 }
 
 // PauseByMessage is Pause for what a broker message asks, or a held button. One
 // that lengthens the pause by less than a minute changes nothing, so that a flood
 // of them cannot fill the ledger.
 func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
-	now := g.keeper.now().Now
-	if until, paused := g.keeper.snapshot().PausedUntil(now); paused {
-		if until.IsZero() || now.Add(time.Duration(minutes)*time.Minute).Before(until.Add(time.Minute)) {
-			return nil
-		}
-	}
-	return g.Pause(ctx, time.Duration(minutes)*time.Minute)
+	return g.keeper.pause(ctx, time.Duration(minutes)*time.Minute, time.Minute)
 }
 
 // Resume ends a pause.
@@ -244,7 +234,7 @@ func (g *Gate) Status() Status {
 	defer k.mu.Unlock()
 	m, v := k.moment()
 	s.Clock = ClockStatus{Now: v.Now, Trusted: v.Trusted, Why: v.Why}
-	s.Paused.Until, s.Paused.Paused = k.policy.PausedUntil(m.Now)
+	s.Paused = k.pausedAt(m)
 	s.Want.Categories, s.Want.Level = k.policy.Wanted(m)
 	if k.fault != nil {
 		s.Ledger = k.fault.Error()

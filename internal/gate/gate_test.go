@@ -454,6 +454,35 @@ func TestAbsentCameraIsLookedForAgain(t *testing.T) {
 	}
 }
 
+// A camera that is back is given an eye soon; to look for it is cheap, but not free,
+// and no restart of an eye.
+func TestCameraIsFoundSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plugged time.Time // when it will be
+		var looks int
+		found := make(chan time.Time, 1)
+		b := newBenchWith(t, func(o *Options) {
+			give := o.Eye
+			plugged = time.Now().Add(10*time.Second + time.Millisecond)
+			o.Eye = func(ctx context.Context) (Eye, error) {
+				if looks++; time.Now().Before(plugged) {
+					return nil, fs.ErrNotExist
+				}
+				found <- time.Now()
+				return give(ctx)
+			}
+		})
+		if late := (<-found).Sub(plugged); late > time.Second/2 || looks > 50 {
+			t.Errorf("found %v after it was plugged in, looked for %d times in ten seconds", late, looks)
+		}
+		b.await("an eye", func(s Status) bool { return s.Eye.Running })
+		if n := b.Status().Eye.Restarts; n != 0 {
+			t.Errorf("the first eye was restarted %d times", n)
+		}
+		b.stop()
+	})
+}
+
 // hear waits for the next word on the camera topic.
 func hear(t *testing.T, s *fakeSession) string {
 	t.Helper()

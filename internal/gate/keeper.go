@@ -35,6 +35,8 @@ type keeper struct {
 	fault   error        // why the ledger cannot be relied on; nil while it can
 	current *onItsWay
 	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
+	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
+	countedEnds time.Duration
 
 	changed chan struct{} // has room for one: something that Wanted depends on may have changed
 }
@@ -56,6 +58,7 @@ func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock, log *slog.Logger)
 		k.policy, k.unread = consent.Policy{}, err
 		log.Error("not all that the owner decided can be read: nothing is released", "error", err)
 	}
+	k.countedEnds = k.clock.Monotonic() + k.policy.Counted()
 	return k, nil
 }
 

@@ -158,20 +158,6 @@ func TestZonesByIndex(t *testing.T) {
 	}
 }
 
-// A Pi boots with a clock of long ago: a pause of an hour that is asked for then
-// must not be over at once when the clock is set.
-func TestPauseWithoutATrustedClock(t *testing.T) {
-	b := newBench(t)
-	b.clock.judge(time.Now().Add(-48*time.Hour), false)
-	if err := b.Pause(ctx, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	b.clock.judge(time.Time{}, true)
-	if !b.Status().Paused.Paused {
-		t.Error("the pause is over as the clock is set")
-	}
-}
-
 // Within one run the clock does not go back behind what it said while it was
 // trusted: what has expired stays expired.
 func TestP5_ExpiredStaysExpired(t *testing.T) {

@@ -72,10 +72,14 @@ type ClockStatus struct {
 	Why     string    `json:"why"`
 }
 
-// PauseStatus says whether everything is paused; without Until, until resumed.
+// PauseStatus says whether everything is paused; without Until, until resumed. A
+// pause that was asked for while the clock was not trusted is Counted, and has no
+// Until before the clock is.
 type PauseStatus struct {
-	Paused bool      `json:"paused"`
-	Until  time.Time `json:"until,omitzero"`
+	Paused      bool      `json:"paused"`
+	Until       time.Time `json:"until,omitzero"`
+	Counted     bool      `json:"counted,omitzero"`
+	LeftSeconds int64     `json:"left_seconds,omitzero"` // of one that is Counted
 }
 
 // Ending is a grant that ends within two weeks, and that nobody renewed yet.

@@ -49,10 +49,10 @@ const (
 	silence     = time.Minute      // an eye that says nothing for so long hangs: it owes its health each second
 	writeTime   = 10 * time.Second // to take what it is told
 	wantEvery   = time.Second      // expiries change what is wanted without anybody's act
-	deviceRetry = time.Second      // to look for a camera that is not there, or not ours: costs next to nothing
+	deviceRetry = time.Second / 4  // to look for a camera that is not there, or not ours: a few system calls
 	firstDelay  = 500 * time.Millisecond
 	lastDelay   = 30 * time.Second
-	killTime    = time.Second      // for an eye that was killed to be gone
+	killTime    = 3 * time.Second  // for an eye that was killed to be gone: a camera's driver may have to let go first
 	goodLife    = 10 * time.Second // an eye that lived so long begins anew with firstDelay
 )
 
@@ -86,7 +86,6 @@ func (w *watcher) run(ctx context.Context) error {
 		if w.tally.eyeEnded(w.startFault(err)) {
 			w.wake()
 		}
-		restarts++
 		if !errors.Is(err, ErrSpent) {
 			w.bury(time.Now())
 		}
@@ -94,11 +93,13 @@ func (w *watcher) run(ctx context.Context) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 			wait, delay = deviceRetry, firstDelay
+			restarts-- // no eye was started
 		case time.Since(began) > goodLife:
 			wait, delay, told = firstDelay, firstDelay, ""
 		default:
 			delay = min(2*delay, lastDelay)
 		}
+		restarts++
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			w.speak(link.Lost, "camera lost", "why", CameraText(w.setup, link.Absent))

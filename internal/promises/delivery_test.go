@@ -327,6 +327,9 @@ func TestP9_MQTTOnlyNarrows(t *testing.T) {
 	if now := count(sub, motionTopic); now != told {
 		t.Errorf("%d messages were sent during the pause", now-told)
 	}
+	if n := len(h.leaves(ledger.KindResume)); n != 1 {
+		t.Errorf("%d resumptions are on record, want the owner's alone", n)
+	}
 }
 
 // leaves reads the ledger of a daemon that has ended.

@@ -30,6 +30,15 @@ const (
 // player is a copy of the test binary that every user may execute.
 var player string
 
+// The probe tells of the thread that executed it, which is its first: what the
+// kernel keeps for each thread, such as the parent-death signal, others do not
+// have. Only before main can the main goroutine be kept there.
+func init() {
+	if len(os.Args) == 3 && os.Args[1] == asProbe {
+		runtime.LockOSThread()
+	}
+}
+
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 {
 		switch os.Args[1] {

@@ -9,11 +9,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -33,15 +36,22 @@ type step struct {
 	name   string
 	env    string // NAME=value for the command, or nothing
 	cmd    []string
-	silent bool // what it prints is what it found: any output is a failure
+	silent bool   // what it prints is what it found: any output is a failure
+	shows  string // a file that it leaves for people to read
+
+	// beside: the steps after it do not wait for it, up to one that is to have the
+	// machine alone, because it measures.
+	beside, alone bool
 }
 
 // tags turns on what is built and tested for its own sake: vivid and vm need a
 // kernel of their own, matprofile counts OpenCV's memory.
-const tags = "vivid,gpiosim,vm,faults,matprofile"
+const tags = "vivid,gpiosim,vm,matprofile"
 
-// steps go from the quick to the slow; what takes longest to fail comes last.
+// steps go from the quick to the slow, but for the virtual machines, which are
+// emulated in one thread each and leave room for others.
 var steps = []step{
+	{name: "cameras and button, in virtual machines", cmd: words("go test -count=1 -tags vm -timeout 20m ./scripts/vm"), shows: "build/camera-faults.txt", beside: true},
 	{name: "format", cmd: words("gofmt -l ."), silent: true},
 	{name: "vet", cmd: words("go vet ./...")},
 	{name: "vet, all tags", cmd: words("go vet -tags " + tags + " ./...")},
@@ -50,68 +60,139 @@ var steps = []step{
 	{name: "build doorbelld for arm64", env: "CGO_ENABLED=0 GOARCH=arm64", cmd: words("go build -o /dev/null ./cmd/doorbelld")},
 	{name: "build doorbelld-eye", cmd: words("go build -o build/doorbelld-eye ./cmd/doorbelld-eye")},
 	{name: "memory of OpenCV", cmd: words("go test -count=1 -tags matprofile ./internal/detect/opencv/...")},
-	{name: "camera, in a virtual machine", cmd: words("go test -count=1 -tags vm -timeout 20m ./scripts/vm")},
 	{name: "mutants", cmd: words("go run ./scripts/mutants")},
-	{name: "tests", cmd: words("go test -count=1 -race -timeout 15m ./...")},
+	{name: "tests", cmd: words("go test -count=1 -race -timeout 15m ./..."), alone: true},
 }
 
 func words(s string) []string { return strings.Fields(s) }
 
-// run runs all steps in root and writes what they came to: a line for each, then
-// what was skipped, then go test's own summary, failures in full. It reports
-// whether all is well.
+// run runs all steps in root and writes what they came to: a line for each as it
+// ends, with the output of a command that failed, then the summary of the tests. It
+// reports whether all is well.
 func run(ctx context.Context, root string, steps []step, w io.Writer) bool {
 	var (
-		s     summary
-		began = time.Now()
+		s      summary
+		began  = time.Now()
+		beside []<-chan result // what still runs
+		write  = func(r result) {
+			word := "ok"
+			if !r.ok {
+				word = "FAILED"
+				s.failed = append(s.failed, failure{r.name, lastLine(r.output)})
+			}
+			s.add(r.report)
+			if ctx.Err() == nil {
+				fmt.Fprintf(w, "%-40s %-6s %6.1fs\n%s%s", r.name, word, r.took.Seconds(), r.output, r.shown)
+			}
+		}
+		join = func() {
+			for _, r := range beside {
+				write(<-r)
+			}
+			beside = nil
+		}
 	)
 	for _, st := range steps {
-		fmt.Fprintf(w, "%-30s ", st.name)
-		start := time.Now()
-		output, ok := st.run(ctx, root, &s)
+		if st.alone {
+			join()
+		}
 		if ctx.Err() != nil {
-			fmt.Fprintln(w, "interrupted")
-			return false
+			break
 		}
-		word := "ok"
-		if !ok {
-			word = "FAILED"
-			s.failed = append(s.failed, st.name)
+		if st.beside {
+			ended := make(chan result, 1)
+			go func() { ended <- st.run(ctx, root) }()
+			beside = append(beside, ended)
+			continue
 		}
-		fmt.Fprintf(w, "%-6s %6.1fs\n", word, time.Since(start).Seconds())
-		io.WriteString(w, output)
+		write(st.run(ctx, root))
+	}
+	join()
+	if ctx.Err() != nil {
+		fmt.Fprintln(w, "interrupted")
+		return false
 	}
 	fmt.Fprintf(w, "%d steps in %.0fs\n\n", len(steps), time.Since(began).Seconds())
 	s.write(w)
 	return len(s.failed) == 0
 }
 
-// run runs one step. Tests go to the summary; the output of another command is
-// given back if it failed.
-func (st step) run(ctx context.Context, root string, s *summary) (output string, ok bool) {
-	if args, isTest := cutTest(st.cmd); isTest {
-		r, err := gotest.Run(ctx, root, args...)
-		if err != nil {
-			return err.Error() + "\n", false
+// A result is what one step came to.
+type result struct {
+	name   string
+	ok     bool
+	took   time.Duration
+	report gotest.Report // of its tests
+	output string        // of a command that failed
+	shown  string        // what it left for people
+}
+
+// run runs one step.
+func (st step) run(ctx context.Context, root string) result {
+	r := result{name: st.name}
+	shows := filepath.Join(root, st.shows)
+	if st.shows != "" {
+		if err := os.Remove(shows); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.output = err.Error() + "\n"
+			return r
 		}
-		s.add(r)
-		if len(r.Tests) == 0 && !r.Failed() {
-			return "no test ran\n", false
-		}
-		return "", !r.Failed()
 	}
+	began := time.Now()
+	if args, isTest := cutTest(st.cmd); isTest {
+		r.report, r.output, r.ok = test(ctx, root, args)
+	} else {
+		r.output, r.ok = st.execute(ctx, root)
+	}
+	r.took = time.Since(began)
+	if st.shows != "" && r.ok {
+		text, err := os.ReadFile(shows)
+		if err != nil {
+			r.output, r.ok = "it left nothing to show: "+err.Error()+"\n", false
+		}
+		for line := range strings.Lines(string(text)) {
+			r.shown += "    " + line
+		}
+	}
+	return r
+}
+
+// test runs go test; what its tests said is in the report.
+func test(ctx context.Context, root string, args []string) (r gotest.Report, output string, ok bool) {
+	r, err := gotest.Run(ctx, root, args...)
+	switch {
+	case err != nil:
+		return r, err.Error() + "\n", false
+	case len(r.Tests) == 0 && !r.Failed():
+		return r, "no test ran\n", false
+	}
+	return r, "", !r.Failed()
+}
+
+// execute runs another command, whose output counts only if it failed.
+func (st step) execute(ctx context.Context, root string) (output string, ok bool) {
 	cmd := exec.CommandContext(ctx, st.cmd[0], st.cmd[1:]...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), words(st.env)...)
 	out, err := cmd.CombinedOutput()
-	ok = err == nil && (!st.silent || len(out) == 0)
-	if ok {
+	if err == nil && (!st.silent || len(out) == 0) {
 		return "", true
 	}
 	if err != nil && len(out) == 0 {
 		out = []byte(err.Error() + "\n")
 	}
 	return string(out), false
+}
+
+// lastLine gives the last line of a command's output that says something: where
+// most commands say what it comes to.
+func lastLine(output string) string {
+	last := ""
+	for line := range strings.Lines(output) {
+		if line = strings.TrimSpace(line); line != "" {
+			last = line
+		}
+	}
+	return last
 }
 
 // cutTest gives the arguments of a go test command.

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// newModule writes a module with a test that passes, one that is skipped and,
-// if broken, one that fails.
+// newModule writes a module with tests that pass, one that is skipped and, if
+// broken, one that fails and one that does not compile.
 func newModule(t *testing.T, broken bool) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -19,9 +19,11 @@ func newModule(t *testing.T, broken bool) string {
 		"b/b_test.go": "package b\n\nimport \"testing\"\n\nfunc TestGood(t *testing.T) {}\n\nfunc TestAway(t *testing.T) { t.Skip(\"no camera\") }\n",
 		"c/c_test.go": "package c\n\nimport \"testing\"\n\nfunc TestToo(t *testing.T) {}\n",
 		"d/ugly.go":   "package d\n",
+		"z/z_test.go": "package z\n\nimport \"testing\"\n\nfunc TestLast(t *testing.T) {}\n",
 	}
 	if broken {
-		files["c/c_test.go"] = "package c\n\nimport \"testing\"\n\nfunc TestToo(t *testing.T) { t.Error(\"a word of its own\") }\n"
+		files["c/c_test.go"] = "package c\n\nimport (\n\t\"strings\"\n\t\"testing\"\n)\n\nfunc TestToo(t *testing.T) {\n\tt.Run(\"one\", func(t *testing.T) { t.Error(\"a word of its own\" + strings.Repeat(\"\\nline\", 200)) })\n\tt.Run(\"two\", func(t *testing.T) {})\n}\n"
+		files["e/e_test.go"] = "package e\n\nvar x int = \"\"\n"
 		files["d/ugly.go"] = "package d\nvar  X int\n"
 	}
 	for name, text := range files {
@@ -52,19 +54,21 @@ environment +ok +[\d.]+s
 tests +ok +[\d.]+s
 3 steps in \d+s
 
-2 tests passed, 1 skipped
+3 tests passed, 1 skipped
 --- SKIP: TestAway \([\d.]+s\)
  +b_test.go:\d+: no camera
 
 ok  \ttiny/b\t[\d.]+s
 ok  \ttiny/c\t[\d.]+s
+ok  \ttiny/z\t[\d.]+s
 $`)
 	if !want.MatchString(out.String()) {
 		t.Errorf("wrote\n%s", out.String())
 	}
 }
 
-// Every step runs and every failure is shown, whatever the order.
+// Every step runs and every failure is shown, whatever the order: in full above,
+// by name at the end, where one who sees the end only finds it.
 func TestRunFailures(t *testing.T) {
 	var out strings.Builder
 	steps := append([]step{
@@ -81,16 +85,58 @@ format +FAILED +[\d.]+s
 d/ugly.go
 environment +ok .*
 tests +FAILED .*
-1 tests passed, 1 skipped
-.*failed: no such program, no tests, format, tests
-
-ok  \ttiny/b\t[\d.]+s
+3 tests passed, 1 skipped
+--- SKIP.*
+ok  \ttiny/z\t[\d.]+s
+--- FAIL: TestToo/one \([\d.]+s\)
+[^\n]*a word of its own
+( +line\n){58}    … and 142 lines more
 --- FAIL: TestToo \([\d.]+s\)
-.*a word of its own
 FAIL\ttiny/c\t[\d.]+s
+# tiny/e .*
+FAIL\ttiny/e \[build failed\]
+
+FAIL step no such program: exec: "no-such-program": executable file not found in \$PATH
+FAIL step no tests: no test ran
+FAIL step format: d/ugly.go
+FAIL step tests
+FAIL tiny/c TestToo/one
+FAIL tiny/e \[build failed\]
 FAIL
 $`)
 	if !want.MatchString(out.String()) {
 		t.Errorf("wrote\n%s", out.String())
+	}
+}
+
+// A step that runs beside others does not hold them up, but for one that is to be
+// alone, and what it left for people is shown.
+func TestRunBeside(t *testing.T) {
+	waitFor := func(file string) string {
+		return "for i in $(seq 300); do [ -e " + file + " ] && break; sleep 0.1; done; [ -e " + file + " ]"
+	}
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "report"), []byte("an old one\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if !run(t.Context(), root, []step{
+		{name: "slow", cmd: []string{"sh", "-c", waitFor("quick") + " && echo a table > report"}, beside: true, shows: "report"},
+		{name: "quick", cmd: words("touch quick")},
+		{name: "measuring", cmd: words("test -e report"), alone: true},
+		{name: "last", cmd: words("true"), beside: true},
+	}, &out) {
+		t.Error("reported a failure")
+	}
+	want := regexp.MustCompile(`(?s)^quick +ok .*\nslow +ok +[\d.]+s\n    a table\nmeasuring +ok .*\nlast +ok .*4 steps in`)
+	if !want.MatchString(out.String()) {
+		t.Errorf("wrote\n%s", out.String())
+	}
+}
+
+func TestRunWithoutWhatItShows(t *testing.T) {
+	var out strings.Builder
+	if run(t.Context(), t.TempDir(), []step{{name: "table", cmd: words("true"), shows: "report"}}, &out) {
+		t.Errorf("reported that all is well:\n%s", &out)
 	}
 }

@@ -61,8 +61,9 @@ func run(ctx context.Context, root, folder string, limit time.Duration, w io.Wri
 		return false, fmt.Errorf("there is no patch in %s", folder)
 	}
 	var (
-		mu      sync.Mutex // guards w and counts
+		mu      sync.Mutex // guards w, counts and alive
 		counts  = map[verdict]int{}
+		alive   []string // those that were not killed
 		queue   = make(chan []string)
 		judges  sync.WaitGroup
 		workers = min(runtime.NumCPU(), 4)
@@ -72,8 +73,10 @@ func run(ctx context.Context, root, folder string, limit time.Duration, w io.Wri
 		mu.Lock()
 		defer mu.Unlock()
 		counts[v]++
-		fmt.Fprintf(w, "%-8s %s  %s (%.1fs)\n", v, strings.TrimSuffix(filepath.Base(file), ".patch"), firstLine(why), took.Seconds())
+		name := strings.TrimSuffix(filepath.Base(file), ".patch")
+		fmt.Fprintf(w, "%-8s %s  %s (%.1fs)\n", v, name, firstLine(why), took.Seconds())
 		if v != killed && v != skipped {
+			alive = append(alive, name)
 			fmt.Fprint(w, indent(rest(why)))
 		}
 	}
@@ -88,9 +91,12 @@ func run(ctx context.Context, root, folder string, limit time.Duration, w io.Wri
 	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
 		return false, err
 	}
-	fmt.Fprintf(w, "mutants: %d killed, %d survived, %d broken, %d skipped\n",
-		counts[killed], counts[survived], counts[broken], counts[skipped])
-	return counts[survived]+counts[broken] == 0, nil
+	fmt.Fprintf(w, "mutants: %d killed, %d survived, %d broken, %d skipped", counts[killed], counts[survived], counts[broken], counts[skipped])
+	if len(alive) > 0 {
+		fmt.Fprintf(w, ": %s", strings.Join(alive, ", "))
+	}
+	fmt.Fprintln(w)
+	return len(alive) == 0, nil
 }
 
 // byTest groups patches that name the same test, so that one judge gets them and

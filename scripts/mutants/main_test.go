@@ -160,7 +160,7 @@ func TestRunTakesPatchesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "mutants: 2 killed, 1 survived, 0 broken, 0 skipped\n"; ok || !strings.HasSuffix(out.String(), want) {
+	if want := "mutants: 2 killed, 1 survived, 0 broken, 0 skipped: b\n"; ok || !strings.HasSuffix(out.String(), want) {
 		t.Errorf("ok %v, want false and %s\n%s", ok, want, out.String())
 	}
 	if got, err := os.ReadFile(filepath.Join(root, "door.go")); err != nil || string(got) != tiny["door.go"] {

@@ -16,6 +16,7 @@ import (
 func TestVM_Button(t *testing.T) {
 	needHost(t)
 	needSimulator(t)
+	t.Parallel()
 	out := t.TempDir()
 	build(t, "CGO_ENABLED=0", "build", "-o", filepath.Join(out, "doorbelld"), "./cmd/doorbelld")
 	build(t, "CGO_ENABLED=0", "test", "-c", "-tags", "gpiosim", "-o", filepath.Join(out, "button.test"), "./internal/button")

@@ -10,8 +10,8 @@
 # for the bounces, which are shorter than the debounce time by far.
 set -eu
 
+. "$(dirname "$0")/guest.sh"
 port=18831
-doorbelld='/vm/doorbelld --config /run/door/door.yaml'
 config() { # LINE
 	echo "
 device: door
@@ -26,22 +26,6 @@ broker: {url: 'mqtt://127.0.0.1:$port'}
 state: /run/door/state
 runtime: /run/door/run
 " >/run/door/door.yaml
-}
-
-as_user='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all env HOME=/run/door'
-
-say() { echo "--- $*"; }
-die() { echo "guest-button.sh: $*" >&2; exit 1; }
-
-# eventually WHAT COMMAND... - wait until COMMAND succeeds.
-eventually() {
-	what=$1
-	shift
-	for _ in $(seq 120); do
-		! "$@" >/dev/null 2>&1 || return 0
-		sleep 1
-	done
-	die "waited in vain: $what"
 }
 
 # The simulator's chip: line 1 is the button, between line and ground; line 2 an
@@ -81,14 +65,11 @@ paused() { $as_user $doorbelld status | grep -q '^paused *until'; }
 withheld() { $as_user $doorbelld status | grep -q 'withheld.* 1 paused'; }
 
 say "the real lines: the package's own tests"
-install -d -o 65534 -g 65534 /run/door
 wire
 DOORBELLD_GPIOSIM=1 /vm/button.test -test.v -test.run Sim
 
 say "no chip: the daemon runs, and says once that it has no button"
-printf 'listener %s 127.0.0.1\nallow_anonymous true\n' $port >/run/door/mosquitto.conf
-$as_user mosquitto -c /run/door/mosquitto.conf >/vm/mosquitto.log 2>&1 &
-eventually "the broker" mosquitto_sub -h 127.0.0.1 -p $port -t '#' -E
+broker $port
 mosquitto_sub -h 127.0.0.1 -p $port -t '#' -F '%t %p' >/vm/heard &
 config BELL
 $as_user $doorbelld run --eye /bin/false >/vm/doorbelld.log 2>&1 &

@@ -28,36 +28,19 @@ var (
 	errClosed = errors.New("closed")
 )
 
-// camera is a capture.Source. The goroutine of run owns the device; it leaves
-// the newest frame in fresh, where Next takes it. Three slots go round: one
-// being filled, one fresh, one lent, so that nothing is allocated once they
-// have grown.
+// camera is a capture.Source. The goroutine of run owns the device.
 type camera struct {
 	dev           device // run's
 	path          string
 	format        capture.Format
 	width, height int // of a YUYV frame
 
-	quit chan struct{} // closed by Close
-	done chan struct{} // closed when run has returned
-	stop sync.Once
-	gone error // why the device could not be closed; read after done
+	newest *capture.Newest
+	quit   chan struct{} // closed by Close
+	stop   sync.Once
+	gone   error // why the device could not be closed; read after newest has ended
 
-	news    chan struct{} // one slot: look at fresh
-	dropped atomic.Uint64
-
-	mu      sync.Mutex // guards what follows
-	fresh   *slot
-	isFresh bool  // not yet taken
-	err     error // why there is no more
-
-	lent *slot // whoever calls Next
-}
-
-// slot is a frame and the memory of its data.
-type slot struct {
-	capture.Frame
-	buf []byte
+	dropped atomic.Uint64 // by run; newest counts what it drops itself
 }
 
 // begin settles with dev what it is to send, and starts it. The camera owns dev
@@ -88,12 +71,9 @@ func begin(dev device, o Options) (*camera, error) {
 	if err := dev.StartStreaming(); err != nil {
 		return nil, started(err)
 	}
-	c := &camera{
-		dev: dev, path: o.Path, format: format, width: int(w), height: int(h),
-		quit: make(chan struct{}), done: make(chan struct{}), news: make(chan struct{}, 1),
-		fresh: &slot{}, lent: &slot{},
-	}
-	go c.run()
+	newest, first := capture.NewNewest()
+	c := &camera{dev: dev, path: o.Path, format: format, width: int(w), height: int(h), newest: newest, quit: make(chan struct{})}
+	go c.run(first)
 	return c, nil
 }
 
@@ -109,22 +89,18 @@ func started(err error) error {
 
 // run reads until the device breaks or Close is called, and closes the device at
 // once: one that was unplugged gets its name back only when nobody holds it.
-func (c *camera) run() {
-	defer close(c.done)
-	err := c.stream()
+func (c *camera) run(first *capture.Slot) {
+	err := c.stream(first)
 	if err != errClosed {
 		err = fmt.Errorf("camera %s: %w", c.path, advise(err, c.path))
 	}
 	c.gone = c.dev.Close()
-	c.mu.Lock()
-	c.err = err
-	c.mu.Unlock()
+	c.newest.End(err)
 }
 
 // stream dequeues frames for ever. The library waits in whole seconds and knows
 // no context, so it is asked for one second at a time.
-func (c *camera) stream() error {
-	filling := &slot{}
+func (c *camera) stream(filling *capture.Slot) error {
 	var (
 		seq   uint64
 		first time.Duration // when the stream began
@@ -149,7 +125,7 @@ func (c *camera) stream() error {
 					first = filling.Seen
 				}
 				filling.PTS = filling.Seen - first
-				filling = c.publish(filling)
+				filling = c.newest.Publish(filling)
 				continue
 			}
 			c.dropped.Add(1)
@@ -167,7 +143,7 @@ func (c *camera) stream() error {
 // dequeue waits up to a second and copies the newest frame there is into s. It
 // gives the number of frames that this took off the driver; all but the newest
 // are dropped.
-func (c *camera) dequeue(s *slot) (n int, err error) {
+func (c *camera) dequeue(s *capture.Slot) (n int, err error) {
 	if err := c.dev.WaitForFrame(1); err != nil {
 		var timeout *webcam.Timeout
 		if errors.As(err, &timeout) {
@@ -197,7 +173,7 @@ func (c *camera) dequeue(s *slot) (n int, err error) {
 		c.pause()
 		return 0, nil
 	}
-	s.buf = append(s.buf[:0], data[:min(len(data), c.longest())]...)
+	s.Buf = append(s.Buf[:0], data[:min(len(data), c.longest())]...)
 	return n, c.release(index)
 }
 
@@ -235,16 +211,16 @@ func (c *camera) longest() int {
 }
 
 // check measures the frame in s, or says why it cannot be used.
-func (c *camera) check(s *slot) error {
-	s.Format, s.Width, s.Height, s.Data = c.format, c.width, c.height, s.buf
+func (c *camera) check(s *capture.Slot) error {
+	s.Format, s.Width, s.Height, s.Data = c.format, c.width, c.height, s.Buf
 	if c.format == capture.YUYV {
-		if len(s.buf) != 2*c.width*c.height {
+		if len(s.Buf) != 2*c.width*c.height {
 			return errLength
 		}
 		return nil
 	}
 	var j capture.JPEG
-	done, err := j.Walk(s.buf)
+	done, err := j.Walk(s.Buf)
 	if err != nil {
 		return err
 	}
@@ -252,63 +228,23 @@ func (c *camera) check(s *slot) error {
 		return errCut
 	}
 	// What follows the end marker is padding, or left over from another frame.
-	s.buf = capture.InsertTables(s.buf[:j.Len], j.Bare)
-	s.Width, s.Height, s.Data = j.Width, j.Height, s.buf
+	s.Buf = capture.InsertTables(s.Buf[:j.Len], j.Bare)
+	s.Width, s.Height, s.Data = j.Width, j.Height, s.Buf
 	return nil
 }
 
-// publish makes s the newest frame and gives a slot to fill next.
-func (c *camera) publish(s *slot) *slot {
-	c.mu.Lock()
-	if c.isFresh {
-		c.dropped.Add(1)
-	}
-	c.fresh, s, c.isFresh = s, c.fresh, true
-	c.mu.Unlock()
-	select {
-	case c.news <- struct{}{}:
-	default: // told already
-	}
-	return s
-}
-
-// take gives the newest frame if nobody had it yet, and the error behind it.
-func (c *camera) take() (f capture.Frame, ok bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.isFresh {
-		return capture.Frame{}, false, c.err
-	}
-	c.fresh, c.lent, c.isFresh = c.lent, c.fresh, false
-	return c.lent.Frame, true, nil
-}
-
 // Next implements capture.Source.
-func (c *camera) Next(ctx context.Context) (capture.Frame, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return capture.Frame{}, err
-		}
-		if f, ok, err := c.take(); ok || err != nil {
-			return f, err
-		}
-		select {
-		case <-ctx.Done():
-		case <-c.news:
-		case <-c.done:
-		}
-	}
-}
+func (c *camera) Next(ctx context.Context) (capture.Frame, error) { return c.newest.Next(ctx, nil) }
 
 // Close implements capture.Source. It takes up to a second.
 func (c *camera) Close() (err error) {
 	c.stop.Do(func() {
 		close(c.quit)
-		<-c.done
+		<-c.newest.Ended()
 		err = c.gone
 	})
 	return err
 }
 
 // Dropped implements capture.Source.
-func (c *camera) Dropped() uint64 { return c.dropped.Load() }
+func (c *camera) Dropped() uint64 { return c.dropped.Load() + c.newest.Overtaken() }

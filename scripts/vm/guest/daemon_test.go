@@ -4,14 +4,13 @@ package guest
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"doorbelld/internal/console"
 	"doorbelld/internal/gate"
 	"doorbelld/internal/link"
 )
@@ -136,18 +136,13 @@ func (d *daemon) end() error {
 	return cmd.Wait()
 }
 
-// status asks as the owner would.
-func (d *daemon) try() (s status, err error) {
-	out, err := exec.Command("/vm/doorbelld", "--config", configPath, "status", "--json").Output()
-	if err != nil {
-		return s, err
-	}
-	return s, json.Unmarshal(out, &s)
-}
+// owner asks the daemon as `doorbelld status` does, without the start of a program,
+// which takes long here.
+var owner = console.NewClient(home + "/run/doorbelld.sock")
 
 func (d *daemon) status(t *testing.T) status {
 	t.Helper()
-	s, err := d.try()
+	s, err := owner.Status(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,8 +153,8 @@ func (d *daemon) await(t *testing.T, what string, ok func(status) bool) status {
 	t.Helper()
 	var s status
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		if s, err = d.try(); err == nil && ok(s) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if s, err = owner.Status(context.Background()); err == nil && ok(s) {
 			return s
 		}
 	}
@@ -171,7 +166,7 @@ func (d *daemon) await(t *testing.T, what string, ok func(status) bool) status {
 func (d *daemon) flow(t *testing.T) status {
 	t.Helper()
 	s := d.await(t, "pictures", func(s status) bool { return s.Eye.Camera == link.Live && s.Eye.Frames > 0 })
-	return d.moreThan(t, s, 5)
+	return d.moreThan(t, s, 3)
 }
 
 // moreThan waits until n more frames have come than at s.
@@ -180,6 +175,24 @@ func (d *daemon) moreThan(t *testing.T, s status, n uint64) status {
 	return d.await(t, "more pictures", func(now status) bool {
 		return now.Eye.Camera == link.Live && (now.Eye.Restarts != s.Eye.Restarts || now.Eye.Frames > s.Eye.Frames+n)
 	})
+}
+
+// when gives the time at which the daemon logged the last line since mark that
+// holds words, and false if there is none.
+func (d *daemon) when(t *testing.T, mark int, words string) (at time.Time, ok bool) {
+	t.Helper()
+	for line := range strings.Lines(d.log.String()[mark:]) {
+		if !strings.Contains(line, words) {
+			continue
+		}
+		stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		var err error
+		if at, err = time.Parse(time.RFC3339, stamp); err != nil {
+			t.Fatalf("a log line without its time: %q", line)
+		}
+		ok = true
+	}
+	return at, ok
 }
 
 // awaitCamera waits until the last word on the camera topic is word.
@@ -234,14 +247,23 @@ func (d *daemon) eye(t *testing.T) int {
 }
 
 func (d *daemon) findEye() (int, bool) {
-	all, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range all {
-		s, err := readStat(path)
-		if err == nil && s.parent == d.cmd.Process.Pid && strings.HasSuffix(s.name, "eye") {
+	for _, s := range d.children() {
+		if strings.HasSuffix(s.name, "eye") {
 			return s.pid, true
 		}
 	}
 	return 0, false
+}
+
+// children gives the processes that the daemon has started and not buried.
+func (d *daemon) children() (found []procStat) {
+	all, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range all {
+		if s, err := readStat(path); err == nil && s.parent == d.cmd.Process.Pid {
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // procStat is what is needed of /proc/PID/stat.
@@ -276,14 +298,36 @@ func readStat(path string) (s procStat, err error) {
 
 const ticksPerSecond = 100 // USER_HZ, the same on all machines
 
-// rest leaves the daemon alone for some of the guest's seconds and gives the
-// share of one processor that it and its eye took of them. The processor time of
-// an eye that ended meanwhile is in the daemon's.
-func (d *daemon) rest(t *testing.T, seconds int) float64 {
+// rest leaves the daemon alone for some of the guest's seconds, longer than any of
+// its waits, and gives the share of one processor that it and its eye took of them.
+// The processor time of an eye that ended meanwhile is in the daemon's.
+func (d *daemon) rest(t *testing.T) float64 {
 	t.Helper()
 	begin, ticks := now(t), d.ticks(t)
-	time.Sleep(time.Duration(seconds) * time.Second)
+	time.Sleep(5 * time.Second)
 	return float64(d.ticks(t)-ticks) / ticksPerSecond / (now(t) - begin).Seconds()
+}
+
+// starting is what one start of a program takes.
+type starting struct {
+	Wall, Processor time.Duration
+}
+
+// timeStart runs a program that ends at once, a few times, and gives the fastest.
+func timeStart(program string, args ...string) (s starting, err error) {
+	for range 3 {
+		cmd := exec.Command(program, args...)
+		began := time.Now()
+		err := cmd.Run()
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			return s, err
+		}
+		took := starting{time.Since(began), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+		if s.Wall == 0 || took.Processor < s.Processor {
+			s = took
+		}
+	}
+	return s, nil
 }
 
 func (d *daemon) ticks(t *testing.T) uint64 {
@@ -293,10 +337,8 @@ func (d *daemon) ticks(t *testing.T) uint64 {
 		t.Fatal(err)
 	}
 	n := s.ticks
-	if pid, ok := d.findEye(); ok {
-		if s, err := readStat(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
-			n += s.ticks
-		}
+	for _, c := range d.children() {
+		n += c.ticks
 	}
 	return n
 }
@@ -309,7 +351,7 @@ type belongings struct {
 }
 
 func (b belongings) String() string {
-	return fmt.Sprintf("%d descriptors, %d buffers, %d mappings", b.files, b.buffers, b.maps)
+	return fmt.Sprintf("%d files, %d buffers, %d mappings", b.files, b.buffers, b.maps)
 }
 
 func (d *daemon) belongings(t *testing.T) (b belongings) {
@@ -468,21 +510,30 @@ func (h *holder) letGo(t *testing.T) {
 // table is the report.
 type table struct {
 	t    *testing.T
-	rows [][2]string
+	rows [][]string
 }
 
-func newTable(t *testing.T) *table { return &table{t: t} }
-
-func (r *table) add(name, format string, args ...any) {
-	r.rows = append(r.rows, [2]string{name, fmt.Sprintf(format, args...)})
+func newTable(t *testing.T) *table {
+	return &table{t: t, rows: [][]string{{"what happens", "told as", "lost after", "back after", "processor meanwhile", "log lines", "the eye holds"}}}
 }
 
-func (r *table) print() {
+// add adds a row; cells that are not given are empty.
+func (r *table) add(cells ...string) {
+	r.rows = append(r.rows, append(cells, make([]string, len(r.rows[0])-len(cells))...))
+}
+
+// print writes the report to path, with a line before it and one after it.
+func (r *table) print(before, after, path string) {
 	var b strings.Builder
+	fmt.Fprintln(&b, before)
 	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
-	for row := range slices.Values(r.rows) {
-		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+	for _, row := range r.rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	w.Flush()
-	r.t.Logf("times are the emulated guest's:\n%s", &b)
+	fmt.Fprintln(&b, after)
+	r.t.Logf("\n%s", &b)
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		r.t.Error(err)
+	}
 }

@@ -35,7 +35,7 @@ type fault struct {
 }
 
 // TestCameraFaults is the table of FACTS: everything that a camera was seen to do
-// to the library that reads it. Each is done to a running daemon, three times.
+// to the library that reads it. Each is done to a running daemon, more than once.
 func TestCameraFaults(t *testing.T) {
 	needGuest(t)
 	d := start(t, "device: "+camera+", size: 320x180")
@@ -88,8 +88,9 @@ func TestCameraFaults(t *testing.T) {
 		},
 	}
 	report := newTable(t)
+	slow := newSlowness(t)
 	for _, f := range rows {
-		t.Run(f.name, func(t *testing.T) { d.suffer(t, f, report) })
+		t.Run(f.name, func(t *testing.T) { d.suffer(t, f, report, slow) })
 	}
 	d.stop(t)
 
@@ -103,7 +104,7 @@ func TestCameraFaults(t *testing.T) {
 			cause: func(t *testing.T) { writer.letGo(t) },
 			mend:  func(t *testing.T) { writer = feed(t) },
 			fault: link.Stalled,
-		}, report)
+		}, report, slow)
 	})
 	d.stop(t)
 	writer.letGo(t)
@@ -127,61 +128,117 @@ func TestCameraFaults(t *testing.T) {
 				if got := fmt.Sprintf("%dx%d", s.Eye.Width, s.Eye.Height); got != tt.size {
 					t.Errorf("pictures of %s, want %s", got, tt.size)
 				}
-				report.add(tt.name, "pictures of %dx%d", s.Eye.Width, s.Eye.Height)
+				report.add(tt.name, fmt.Sprintf("pictures of %dx%d", s.Eye.Width, s.Eye.Height))
 				return
 			}
 			s := d.await(t, "the fault", func(s status) bool { return s.Eye.Camera == link.Lost && s.Eye.Fault == tt.fault })
-			cpu := d.rest(t, 8)
-			report.add(tt.name, "%q told at once; processor while it is so %.1f %%", s.Eye.Fault, 100*cpu)
-			if cpu > idleShare {
-				t.Errorf("%.1f %% of a processor is spent on a camera that cannot be used", 100*cpu)
-			}
+			cpu := d.rest(t)
+			slow.judge(t, cpu)
+			report.add(tt.name, s.Eye.Fault.String(), "at once", "", slow.words(cpu), "1+0")
 			d.lines(t, tt.name, 1, 0)
 		})
 	}
-	report.print()
+	report.print("Faults of a camera, done to a daemon on the kernel's own test cameras, in an emulated machine:",
+		slow.String()+"\nLog lines are counted at loss and at return. Seconds are the emulated machine's; nothing is judged by them.", "/vm/camera-faults.txt")
 }
 
-// idleShare is what the daemon and its eye may take of a processor while the
-// camera is away. On a machine of its own it is under 2 %; here a system call
-// costs up to sixty times as much, and the clock does not.
-const idleShare = 0.25
+// spinning is a share of a processor that only a loop takes which does not wait.
+// The two percent that are allowed are asserted where time is real, by
+// TestAbsentCameraCostsNothing of internal/promises. Here a second of a busy host
+// is a second of the guest's processor, so it can only be estimated.
+const spinning = 0.6
 
-// suffer does f to a daemon whose camera is live, three times, and looks at all
+// slowness is how much slower this machine is than the one that emulates it, by
+// the processor time of one and the same thing: the start of a program, which is
+// what a computer does all day. (Arithmetic alone suffers less, system calls more.)
+type slowness struct {
+	here, there starting // of the eye's program
+	times       float64  // in processor time of doorbelld's
+}
+
+func newSlowness(t *testing.T) slowness {
+	t.Helper()
+	var host struct{ Eye, Gate starting }
+	text, err := os.ReadFile("/vm/host.json")
+	if err == nil {
+		err = json.Unmarshal(text, &host)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eye, err := timeStart("/vm/doorbelld-eye")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, err := timeStart("/vm/doorbelld", "version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slowness{eye, host.Eye, max(1, gate.Processor.Seconds()/host.Gate.Processor.Seconds())}
+}
+
+// judge demands that nothing spins.
+func (s slowness) judge(t *testing.T, share float64) {
+	t.Helper()
+	if share > spinning {
+		t.Errorf("%s of a processor is spent on a camera that is away", s.words(share))
+	}
+}
+
+// words gives a share, and about what it is on the other machine.
+func (s slowness) words(share float64) string {
+	return fmt.Sprintf("%.1f %% (%.2f %%)", 100*share, 100*share/s.times)
+}
+
+func (s slowness) String() string {
+	return fmt.Sprintf("A program starts with %.0f times the processor time that it takes on the machine outside: the figure in brackets is the share divided by that.\n"+
+		"The start of a new eye alone takes %.1f s here and %.2f s outside.", s.times, s.here.Wall.Seconds(), s.there.Wall.Seconds())
+}
+
+// suffer does f to a daemon whose camera is live, again and again, and looks at all
 // that must hold.
-func (d *daemon) suffer(t *testing.T, f fault, report *table) {
+func (d *daemon) suffer(t *testing.T, f fault, report *table, slow slowness) {
 	before := d.belongings(t)
 	var lost, back []string
 	var cpu float64
 	mark := d.mark(t)
-	const times = 3
+	const times = 2
 	for range times {
 		eye := d.eye(t)
 		frames := d.status(t)
-		began := now(t)
+		this := d.mark(t)
+		began := time.Now()
 		f.cause(t)
 		if f.fault != link.NoFault {
 			d.await(t, "the loss", func(s status) bool { return s.Eye.Camera == link.Lost })
-			lost = append(lost, since(t, began))
 			d.await(t, "the right word for it", func(s status) bool { return s.Eye.Fault == f.fault })
 			d.awaitCamera(t, "lost")
-			cpu = max(cpu, d.rest(t, 8))
+			cpu = max(cpu, d.rest(t))
 		}
-		if f.mend != nil && f.fault == link.NoFault {
-			// It goes on as it is.
-			d.moreThan(t, d.status(t), 20)
-		}
-		began = now(t)
 		if f.mend != nil {
+			if f.fault == link.NoFault {
+				// It goes on as it is.
+				d.moreThan(t, frames, 10)
+			}
 			f.mend(t)
 		}
+		mended := time.Now()
 		if f.fault == link.NoFault {
-			d.moreThan(t, frames, 40)
+			// So many that a lost buffer would tell: there are four.
+			d.moreThan(t, d.status(t), 8)
 		} else {
 			d.flow(t)
 			d.awaitCamera(t, "ok")
 		}
-		back = append(back, since(t, began))
+		if at, ok := d.when(t, this, `msg="camera lost"`); ok {
+			lost = append(lost, between(began, at))
+			if f.fault == link.NoFault {
+				mended = at
+			}
+			if at, ok = d.when(t, this, `msg="camera live"`); ok {
+				back = append(back, between(mended, at))
+			}
+		}
 		if renewed := d.eye(t) != eye; renewed != f.anew {
 			t.Errorf("a new eye: %t, want %t", renewed, f.anew)
 		}
@@ -193,24 +250,38 @@ func (d *daemon) suffer(t *testing.T, f fault, report *table) {
 	if after.maps > before.maps+20 {
 		t.Errorf("the eye has %d mappings, had %d", after.maps, before.maps)
 	}
-	if f.fault != link.NoFault {
-		if cpu > idleShare {
-			t.Errorf("%.0f %% of a processor is spent while the camera is away", 100*cpu)
-		}
-		d.linesSince(t, mark, f.name, times, times)
-		report.add(f.name, "lost after %s, frames again after %s; away: %.1f %% of a processor; %d+%d log lines; %v, was %v",
-			strings.Join(lost, ", "), strings.Join(back, ", "), 100*cpu, times, times, after, before)
-		return
-	}
 	losses, returns := d.count(t, mark)
-	if losses != returns || losses > times {
+	row := []string{f.name, "it goes on", "", "", "", fmt.Sprintf("%d+%d", losses, returns), fmt.Sprintf("%v; before: %v", after, before)}
+	if len(lost) > 0 {
+		row[1], row[2], row[3] = "lost", strings.Join(lost, ", "), strings.Join(back, ", ")
+	}
+	if f.fault != link.NoFault {
+		slow.judge(t, cpu)
+		d.linesSince(t, mark, f.name, times, times)
+		row[1], row[4] = f.fault.String(), slow.words(cpu)
+	} else if losses != returns || losses > times {
 		t.Errorf("%d lines at loss and %d at return, want as many, and at most %d", losses, returns, times)
 	}
-	report.add(f.name, "%d times: frames went on within %s; %d+%d log lines; %v, was %v", times, strings.Join(back, ", "), losses, returns, after, before)
+	report.add(row...)
 }
 
-func since(t *testing.T, began time.Duration) string {
-	return fmt.Sprintf("%.1f s", (now(t) - began).Seconds())
+// between gives a time in the table's words. What came while its cause was still
+// being made came at once.
+func between(from, to time.Time) string { return fmt.Sprintf("%.1f s", max(0, to.Sub(from)).Seconds()) }
+
+// byID is the name that the camera has whatever its number.
+const byID = "/dev/v4l/by-id/usb-Vivid-video-index0"
+
+// nameByID gives the camera its name, as udev does.
+func nameByID(t *testing.T, node string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(byID), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(byID) // of its last number
+	if err := os.Symlink("../../"+node, byID); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDevices asks for the cameras as an operator would.
@@ -218,13 +289,7 @@ func TestDevices(t *testing.T) {
 	needGuest(t)
 	asUdev(t, camera)
 	asUdev(t, metadata)
-	const byID = "/dev/v4l/by-id/usb-Vivid-video-index0"
-	if err := os.MkdirAll(filepath.Dir(byID), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("../../video0", byID); err != nil {
-		t.Fatal(err)
-	}
+	nameByID(t, "video0")
 	writer := feed(t)
 	defer writer.letGo(t)
 	if err := os.MkdirAll(home, 0o755); err != nil {
@@ -294,6 +359,36 @@ func TestControls(t *testing.T) {
 	d.flow(t)
 	if n := strings.Count(d.log.String(), `no control \"brigthness\"; it has`); n != 1 {
 		t.Errorf("what is wrong is said %d times, want once:\n%s", n, d.log)
+	}
+	d.stop(t)
+}
+
+// A camera goes, another one takes its number, and it comes back under the next:
+// by its id it is found, and the other one is left alone. This is the last test, for
+// it leaves the numbers as they are then.
+func TestCameraUnderAnotherNumber(t *testing.T) {
+	needGuest(t)
+	asUdev(t, camera)
+	nameByID(t, "video0")
+	d := start(t, "device: "+byID+", size: 320x180")
+	before := d.flow(t)
+	sysfs(t, "unbind", vividID)
+	if err := os.Remove(byID); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "the loss", func(s status) bool { return s.Eye.Fault == link.Absent })
+	for _, args := range [][]string{{"-r", "v4l2loopback"}, {"v4l2loopback", "video_nr=10,0", "card_label=Door,Other", "exclusive_caps=0,0"}} {
+		if out, err := exec.Command("modprobe", args...).CombinedOutput(); err != nil {
+			t.Fatalf("modprobe %v: %v\n%s", args, err, out)
+		}
+	}
+	asUdev(t, camera) // now the other one
+	sysfs(t, "bind", vividID)
+	nameByID(t, "video1")
+	asUdev(t, "/dev/video1")
+	after := d.flow(t)
+	if after.Eye.Restarts == before.Eye.Restarts || after.Eye.Width != 320 {
+		t.Errorf("%+v, was %+v", after.Eye, before.Eye)
 	}
 	d.stop(t)
 }

@@ -1,0 +1,101 @@
+package gate
+
+import (
+	"context"
+	"time"
+
+	"doorbelld/internal/consent"
+)
+
+// settleEvery is how soon after the clock became trusted a pause that was counted
+// until then is given its end. Up to then everything stays denied.
+const settleEvery = time.Second
+
+// pause denies everything for d, or until it is ended if d is zero. One that would
+// lengthen the pause that runs by less than least changes nothing.
+//
+// While the clock is not trusted the end is kept on the monotonic clock, which
+// nobody sets, but which means nothing to another run: the ledger holds the length
+// alone, and a daemon that is started again counts all of it anew. So a restart
+// makes such a pause longer, by its own length at the most, and never shorter.
+func (k *keeper) pause(ctx context.Context, d, least time.Duration) error {
+	k.acts.Lock()
+	defer k.acts.Unlock()
+	k.mu.Lock()
+	m, _ := k.moment()
+	until, paused := k.policy.PausedUntil(m.Now)
+	counted := k.policy.Counted() > 0
+	ends := k.clock.Monotonic() + d
+	var enough bool
+	switch {
+	case !paused:
+	case counted:
+		enough = ends < k.countedEnds+least
+	case until.IsZero():
+		enough = true
+	default:
+		enough = m.ClockTrusted && m.Now.Add(d).Before(until.Add(least))
+	}
+	if enough && least > 0 {
+		k.mu.Unlock()
+		return nil
+	}
+	c := consent.Pause{}
+	switch {
+	case d == 0:
+	case m.ClockTrusted:
+		c.Until = m.Now.Add(d).UTC()
+	default:
+		c.For = d
+		if !counted || ends > k.countedEnds {
+			k.countedEnds = ends
+		}
+	}
+	k.mu.Unlock()
+	return k.narrow(ctx, c, func(consent.GrantID) bool { return true })
+}
+
+// settlePauses gives counted pauses their end until ctx is done.
+func (k *keeper) settlePauses(ctx context.Context) error {
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if k.snapshot().Counted() == 0 {
+			continue
+		}
+		if err := k.settlePause(ctx); err != nil { // then nothing is released any more, either
+			k.log.Error("the end of a pause cannot be recorded: it lasts until `doorbelld resume`", "error", err)
+			return nil
+		}
+	}
+}
+
+// settlePause records when the pause that was counted ends, or ended, if the clock
+// can tell.
+func (k *keeper) settlePause(ctx context.Context) error {
+	k.acts.Lock()
+	defer k.acts.Unlock()
+	k.mu.Lock()
+	m, _ := k.moment()
+	counted, left := k.policy.Counted(), k.countedEnds-k.clock.Monotonic()
+	k.mu.Unlock()
+	if counted == 0 || !m.ClockTrusted {
+		return nil
+	}
+	return k.widen(ctx, consent.Pause{Until: m.Now.Add(left).UTC(), Settles: true})
+}
+
+// pausedAt tells how everything is paused at m. k.mu is held.
+func (k *keeper) pausedAt(m consent.Moment) (s PauseStatus) {
+	s.Until, s.Paused = k.policy.PausedUntil(m.Now)
+	if k.policy.Counted() > 0 {
+		s.Counted = true
+		s.LeftSeconds = int64(max(0, k.countedEnds-k.clock.Monotonic()).Round(time.Second) / time.Second)
+	}
+	return s
+}

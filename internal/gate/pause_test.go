@@ -1,0 +1,152 @@
+package gate
+
+import (
+	"testing"
+	"time"
+
+	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
+)
+
+// ways are how a pause of an hour can be asked for.
+var ways = map[string]func(*Gate) error{
+	"the owner": func(g *Gate) error { return g.Pause(ctx, time.Hour) },
+	"a message": func(g *Gate) error { return g.PauseByMessage(ctx, 60) },
+	"a button held": func(g *Gate) error {
+		g.Held(ctx)
+		return nil
+	},
+}
+
+// A Pi boots with a clock of long ago. A pause that is asked for then lasts as long
+// as was asked: it is not over when the clock is set, nor does it last for ever.
+func TestP5_PauseWithoutATrustedClock(t *testing.T) {
+	for name, ask := range ways {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.grant(event.Details)
+			b.clock.judge(time.Now().Add(-48*time.Hour), false)
+			if err := ask(b.Gate); err != nil {
+				t.Fatal(err)
+			}
+			b.clock.skip(20 * time.Minute)
+			if s := b.Status().Paused; !s.Paused || !s.Counted || !s.Until.IsZero() || s.LeftSeconds < 39*60 || s.LeftSeconds > 40*60 {
+				t.Errorf("20 minutes into it: %+v", s)
+			}
+			set := time.Now().Add(time.Minute).UTC()
+			b.clock.judge(set, true)
+			if s := b.Status(); !s.Paused.Paused || s.Want.Level != event.None {
+				t.Fatalf("as the clock is set: %+v", s.Paused)
+			}
+			b.await("an end of the pause", func(s Status) bool { return s.Paused.Paused && !s.Paused.Counted })
+			until := b.Status().Paused.Until
+			if left := until.Sub(set); left > 40*time.Minute || left < 39*time.Minute {
+				t.Errorf("it ends in %v, want 40 minutes", left)
+			}
+			b.clock.judge(until.Add(-time.Second), true)
+			if !b.Status().Paused.Paused {
+				t.Error("over too soon")
+			}
+			b.clock.judge(until, true)
+			if s := b.Status(); s.Paused.Paused || s.Want.Level == event.None {
+				t.Errorf("after its end: %+v, %+v", s.Paused, s.Want)
+			}
+			if n := len(b.leaves(ledger.KindPause)); n != 2 {
+				t.Errorf("%d leaves of pauses, want what was asked and its end", n)
+			}
+		})
+	}
+}
+
+// One that was over before the clock was set is over then, and on record as such.
+func TestPauseOverBeforeTheClockIsSet(t *testing.T) {
+	b := newBench(t)
+	b.clock.judge(time.Now().Add(-48*time.Hour), false)
+	if err := b.Pause(ctx, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.skip(2 * time.Hour)
+	if s := b.Status().Paused; !s.Paused || s.LeftSeconds != 0 {
+		t.Errorf("two hours after it was asked for: %+v", s)
+	}
+	b.clock.judge(time.Now().Add(time.Minute), true)
+	b.await("no pause", func(s Status) bool { return !s.Paused.Paused })
+	if n := len(b.leaves(ledger.KindPause)); n != 2 {
+		t.Errorf("%d leaves of pauses, want what was asked and its end", n)
+	}
+}
+
+// Messages lengthen a pause that is counted, never shorten it, and a flood of them
+// does not fill the ledger. Only the owner ends it.
+func TestP9_CountedPauseOnlyLengthens(t *testing.T) {
+	b := newBench(t)
+	b.clock.judge(time.Now().Add(-48*time.Hour), false)
+	left := func(want time.Duration) {
+		t.Helper()
+		s := b.Status().Paused
+		if got := time.Duration(s.LeftSeconds) * time.Second; !s.Counted || got > want || got < want-time.Minute {
+			t.Errorf("%+v, want %v left", s, want)
+		}
+	}
+	ask := func(minutes int) {
+		t.Helper()
+		if err := b.PauseByMessage(ctx, minutes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(60)
+	for range 100 {
+		ask(1)
+		ask(60)
+	}
+	left(time.Hour)
+	ask(90)
+	left(90 * time.Minute)
+	b.clock.skip(80 * time.Minute)
+	ask(30) // shorter than the longest, and longer than what is left of it
+	left(30 * time.Minute)
+	if n := len(b.leaves(ledger.KindPause)); n != 3 {
+		t.Errorf("%d leaves of pauses, want 3", n)
+	}
+	if err := b.Resume(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ask(5)
+	left(5 * time.Minute)
+	if err := b.Pause(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	ask(1440)
+	if s := b.Status().Paused; !s.Paused || s.Counted || !s.Until.IsZero() {
+		t.Errorf("the owner's pause until resumed is %+v", s)
+	}
+}
+
+// What was left of a pause is not known after a restart without a clock: all of it
+// is counted anew. Once the clock is trusted its end is on record, and holds.
+func TestP5_CountedPauseOutlivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	b := openBench(t, dir)
+	b.clock.judge(time.Now().Add(-48*time.Hour), false)
+	if err := b.PauseByMessage(ctx, 60); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.skip(50 * time.Minute)
+	b.stop()
+
+	b = openBench(t, dir) // its clock is trusted from the first moment on
+	if !b.Status().Paused.Paused {
+		t.Error("the restart ended the pause")
+	}
+	b.await("an end of the pause", func(s Status) bool { return !s.Paused.Counted })
+	until := b.Status().Paused.Until
+	if left := time.Until(until); left > time.Hour || left < 58*time.Minute {
+		t.Errorf("it ends in %v, want an hour", left)
+	}
+	b.stop()
+
+	b = openBench(t, dir)
+	if s := b.Status().Paused; !s.Paused || s.Counted || !s.Until.Equal(until) {
+		t.Errorf("after another restart: %+v, want until %v", s, until)
+	}
+}
