@@ -231,11 +231,11 @@ func TestRemovedRecipientBeginsWithNothing(t *testing.T) {
 }
 
 func TestPauseNeverGetsShorter(t *testing.T) {
-	p := after(t, Pause{noon.Add(time.Hour)}, Pause{noon.Add(time.Minute)})
+	p := after(t, Pause{Until: noon.Add(time.Hour)}, Pause{Until: noon.Add(time.Minute)})
 	if until, paused := p.PausedUntil(noon); !paused || !until.Equal(noon.Add(time.Hour)) {
 		t.Errorf("paused until %v, %v", until, paused)
 	}
-	p = after(t, Pause{}, Pause{noon.Add(time.Minute)})
+	p = after(t, Pause{}, Pause{Until: noon.Add(time.Minute)})
 	if until, paused := p.PausedUntil(noon.Add(time.Hour)); !paused || !until.IsZero() {
 		t.Errorf("a pause for good ended: %v, %v", until, paused)
 	}

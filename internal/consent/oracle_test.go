@@ -202,7 +202,7 @@ func (w *world) genChange(d dice) Change {
 	case 1:
 		return RemoveRecipient{pick(d, partyNames...)}
 	case 2:
-		return Pause{w.later(d)}
+		return Pause{Until: w.later(d)}
 	case 3:
 		return Resume{}
 	case 4, 5:
@@ -468,7 +468,7 @@ func TestNarrowingNeverAllowsMore(t *testing.T) {
 		case 1:
 			narrow = RemoveRecipient{pick(d, partyNames...)}
 		case 2:
-			narrow = Pause{w.later(d)}
+			narrow = Pause{Until: w.later(d)}
 		case 3:
 			all := w.policy.Grants()
 			if len(all) == 0 {
