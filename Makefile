@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 CAMERA :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cameras accuracy mutants soak build fmt clean
+.PHONY: help run test test-cameras accuracy mutants soak soak-consent build fmt clean
 
 help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
@@ -18,6 +18,7 @@ help:
 	@echo 'make build                     build/doorbelld and build/doorbelld-eye, nothing installed'
 	@echo 'make mutants                   take out what keeps each promise; its test must fail'
 	@echo 'make soak                      100,000 frames in which nothing happens: memory must stay flat'
+	@echo 'make soak-consent              100,000,000 decisions compared with the rules in plain words (10 minutes)'
 	@echo 'make fmt                       format the Go code'
 	@echo 'make clean                     remove build/ (what was fetched stays in ~/.cache/doorbelld)'
 
@@ -45,6 +46,9 @@ mutants:
 
 soak:
 	@DOORBELLD_SOAK=100000 go test -count=1 -v -timeout 60m -run StaysFlat ./internal/eye
+
+soak-consent:
+	@DOORBELLD_DECISIONS=100000000 go test -count=1 -v -timeout 5h -run TestP4_OnlyWhatWasGranted ./internal/consent
 
 build:
 	@mkdir -p build

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -15,15 +16,8 @@ import (
 
 func newGrant(g *globals) *cobra.Command {
 	c := group(&cobra.Command{Use: "grant", Short: "Say what may be told to whom, and take it back"})
-	c.AddCommand(newGrantAdd(g), newGrantList(g), newGrantRevoke(g))
+	c.AddCommand(newGrantAdd(g), newGrantList(g), newGrantReplace(g), newGrantRenew(g), newGrantRevoke(g))
 	return c
-}
-
-// wish is what was asked for in words.
-type wish struct {
-	recipient, category, level string
-	purpose, until             string
-	zones                      []string
 }
 
 func newGrantAdd(g *globals) *cobra.Command {
@@ -40,79 +34,175 @@ LEVEL     notice: that something was there, to the minute
 PURPOSE   ` + choices(consent.Purposes()) + `
 ZONE      a zone of the configuration, or everything if that says so; may be
           given several times; a ring has none
-WHEN      ` + untilForms,
+WHEN      ` + untilForms + `;
+          at most ` + inDays(consent.MaxTerm) + ` from now on, for a neighbour ` + inDays(consent.MaxTermNeighbour) + `
+
+And where it is to be narrower than that:
+
+LABEL     ` + choices(consent.EveryAnimal()) + `;
+          may be given several times; without one, every animal
+DAYS      mon-fri or sat,sun; without, every day. Past midnight the day is
+          that on which it began
+HOURS     22:00-06:00, as a clock on the wall shows them; without, all day
+RATE      5/hour or 20/day, or both: so many things, each of which is told
+          from its start to its end`,
 		Example: "  doorbelld grant add home motion details --for home_automation --zone path --until 2026-12-31\n" +
-			"  doorbelld grant add home ring notice --for owner_alert --until 30d",
+			"  doorbelld grant add home ring notice --for owner_alert --until 30d\n" +
+			"  doorbelld grant add ann animal notice --label dog --days mon-fri --hours 22:00-06:00 \\\n" +
+			"      --rate 3/day --for lost_pet --zone path --until 3d",
 		Args: takes("RECIPIENT", "CATEGORY", "LEVEL"),
 		RunE: func(c *cobra.Command, args []string) error {
-			w.recipient, w.category, w.level = args[0], args[1], args[2]
-			draft, err := w.draft(time.Now())
+			d, err := newDraft(args[0], args[1], args[2])
 			if err != nil {
+				return err
+			}
+			if err := w.into(&d, time.Now()); err != nil {
 				return err
 			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			made, err := client.AddGrant(c.Context(), draft)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: %s %s.\nTake it back with `doorbelld grant revoke %[1]s`.\n", made.ID, made.Recipient, made.Told(time.Local))
-			return nil
+			return give(c, client, d)
 		},
 	}
-	c.Flags().StringVar(&w.purpose, "for", "", "the `PURPOSE`: "+choices(consent.Purposes()))
-	c.Flags().StringArrayVar(&w.zones, "zone", nil, "a `ZONE` in which it may be told")
+	w.register(c)
+	return c
+}
+
+// give gives the grant and says what that means.
+func give(c *cobra.Command, client *console.Client, d gate.Draft) error {
+	made, err := client.AddGrant(c.Context(), d)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s: %s %s.\n", made.ID, made.Recipient, made.Told(time.Local))
+	if d.Supersedes != 0 {
+		fmt.Fprintf(c.OutOrStdout(), "%s is replaced by it, and has ended.\n", d.Supersedes)
+	}
+	fmt.Fprintf(c.OutOrStdout(), "Take it back with `doorbelld grant revoke %s`.\n", made.ID)
+	return nil
+}
+
+func newGrantReplace(g *globals) *cobra.Command {
+	var w wish
+	c := &cobra.Command{
+		Use:   "replace ID [--level LEVEL] [--zone ZONE] [--until WHEN] …",
+		Short: "Replace a grant by another that differs in what is named",
+		Long: `Replaces a grant by another that differs in what is named; all else stays as it
+is. The old one ends as the new one begins: nothing that was seen before is told
+under the new one, and what still waits under the old one is not sent. What was
+counted for a rate stays counted.
+
+The flags are those of ` + "`doorbelld grant add`" + `. To lift a limit say it in full:
+--days mon-sun --hours 00:00-24:00, or --rate unlimited.`,
+		Example: "  doorbelld grant replace g1 --level notice\n" +
+			"  doorbelld grant replace g1 --zone path --zone lawn --hours 08:00-20:00",
+		Args: takes("ID"),
+		RunE: func(c *cobra.Command, args []string) error { return replace(c, g, args[0], w) },
+	}
+	c.Flags().StringVar(&w.level, "level", "", "the `LEVEL`: "+choices(event.Levels()[1:]))
+	w.register(c)
+	return c
+}
+
+func newGrantRenew(g *globals) *cobra.Command {
+	var w wish
+	c := &cobra.Command{
+		Use:     "renew ID --until WHEN",
+		Short:   "Replace a grant by the same with a later end",
+		Long:    "Replaces a grant by the same with another end: " + untilForms + ".\nOne that has expired can be renewed too; one that was taken back can not.",
+		Example: "  doorbelld grant renew g1 --until 90d",
+		Args:    takes("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if w.until == "" {
+				return usage("say until when with --until: %s", untilForms)
+			}
+			return replace(c, g, args[0], w)
+		},
+	}
 	c.Flags().StringVar(&w.until, "until", "", "`WHEN` it ends")
 	return c
 }
 
-// draft reads the words, of which each is needed. now has the local time zone.
-func (w wish) draft(now time.Time) (gate.Draft, error) {
-	d := gate.Draft{Recipient: w.recipient, Zones: w.zones}
-	if err := consent.CheckName(w.recipient); err != nil {
-		return d, usage("%w", err)
+// replace gives a successor of the grant id, which differs in what was wished.
+func replace(c *cobra.Command, g *globals, id string, w wish) error {
+	old, err := word[consent.GrantID](id)
+	if err != nil {
+		return err
 	}
-	var err error
-	if d.Category, err = word[event.Category](w.category); err != nil {
-		return d, err
+	if reflect.DeepEqual(w, wish{}) {
+		return usage("say what is to be different: see `doorbelld grant replace --help`")
 	}
-	if d.Level, err = word[event.Level](w.level); err != nil {
-		return d, err
+	client, err := g.client()
+	if err != nil {
+		return err
 	}
-	if w.purpose == "" {
-		return d, usage("say what for with --for: one of %s", choices(consent.Purposes()))
+	all, err := client.Grants(c.Context())
+	if err != nil {
+		return err
 	}
-	if d.Purpose, err = word[consent.Purpose](w.purpose); err != nil {
-		return d, err
+	for _, x := range all {
+		if x.ID != old {
+			continue
+		}
+		d := gate.Draft{
+			Recipient: x.Recipient, Category: x.Category, Labels: x.Labels, Level: x.Level, Purpose: x.Purpose, Zones: x.Zones,
+			Schedule: &x.Schedule, Rate: &x.Rate, From: x.From, Until: x.Until, Supersedes: x.ID,
+		}
+		if err := w.into(&d, time.Now()); err != nil {
+			return err
+		}
+		return give(c, client, d)
 	}
-	if len(w.zones) == 0 && d.Category != event.Ring {
-		return d, usage("say where with --zone: a zone of the configuration, or everything if that says so")
-	}
-	d.Until, err = parseUntil(w.until, now)
-	return d, err
+	return exitError{exitRefused, fmt.Errorf("there is no grant %s: see `doorbelld grant list`", old)}
 }
 
 func newGrantList(g *globals) *cobra.Command {
 	return listing[console.Grant]{
 		short: "List all grants ever given, and how each stands",
-		long: `Lists all grants ever given, and how each stands: active, revoked or expired.
---json gives an array of {"id", "recipient", "category", "level", "purpose",
-"zones", "from", "until", "state"}, the times in RFC 3339.`,
+		long: `Lists all grants ever given, and how each stands: active, waiting for its first
+day, resting at this time of the week, revoked, superseded by another, or expired.
+--json gives an array of {"id", "recipient", "category", "labels", "level",
+"purpose", "zones", "schedule", "rate", "given", "from", "until", "supersedes",
+"state", "superseded_by"}, the times in RFC 3339.`,
 		ask:  (*console.Client).Grants,
 		none: "Nothing was ever granted: nobody is told anything.",
-		head: []string{"ID", "STATE", "RECIPIENT", "CATEGORY", "LEVEL", "PURPOSE", "ZONES", "UNTIL"},
+		head: []string{"ID", "STATE", "RECIPIENT", "CATEGORY", "LEVEL", "PURPOSE", "ZONES", "UNTIL", "LIMITS"},
 		row: func(x console.Grant) []string {
 			zones := strings.Join(x.Zones, ",")
 			if zones == "" {
 				zones = "-"
 			}
 			return []string{
-				x.ID.String(), x.State.String(), x.Recipient, x.Category.String(), x.Level.String(), x.Purpose.String(), zones, minute(x.Until),
+				x.ID.String(), x.State.String(), x.Recipient, x.Category.String(), x.Level.String(), x.Purpose.String(), zones, minute(x.Until), limits(x.Grant),
 			}
 		},
 	}.command(g)
+}
+
+// limits gives in one cell what narrows a grant besides its zones and its end.
+func limits(x consent.Grant) string {
+	var all []string
+	if len(x.Labels) > 0 && len(x.Labels) < len(consent.EveryAnimal()) {
+		all = append(all, strings.ReplaceAll(choices(x.Labels), ", ", ","))
+	}
+	if s := x.Schedule; !s.IsAlways() {
+		all = append(all, fmt.Sprintf("%s %s-%s %s", s.Days, s.From, s.To, s.TimeZone))
+	}
+	if x.Rate.PerHour > 0 {
+		all = append(all, fmt.Sprintf("%d/hour", x.Rate.PerHour))
+	}
+	if x.Rate.PerDay > 0 {
+		all = append(all, fmt.Sprintf("%d/day", x.Rate.PerDay))
+	}
+	if x.From.After(x.Given) {
+		all = append(all, "from "+minute(x.From))
+	}
+	if len(all) == 0 {
+		return "-"
+	}
+	return strings.Join(all, "; ")
 }
 
 func newGrantRevoke(g *globals) *cobra.Command {

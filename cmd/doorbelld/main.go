@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	_ "time/tzdata" // schedules name time zones, and not every system has their database
 )
 
 func main() {

@@ -120,7 +120,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 	}
 	group.Go(func() error {
-		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: owner{g, logins}, Log: log})
+		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: owner{g, logins}, Access: console.Access(cfg.Access), Log: log})
 	})
 	if err := group.Wait(); err != nil {
 		if errors.Is(err, console.ErrInUse) {

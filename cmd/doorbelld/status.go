@@ -33,7 +33,7 @@ func newStatus(g *globals) *cobra.Command {
 daemon started. --watch says so again every 2 seconds until Ctrl-C.
 
 --json gives {"device", "eye", "button", "broker", "clock", "ledger_fault",
-"pause", "want", "counts"}; with --watch one such object a line.`,
+"policy_fault", "pause", "ending", "want", "counts"}; with --watch one such object a line.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()
@@ -103,9 +103,17 @@ func writeStatus(w io.Writer, s gate.Status) error {
 		{"broker", either(s.Broker.Connected, "connected", "not connected", s.Broker.Text)},
 		{"clock", either(s.Clock.Trusted, "trusted", "not trusted", s.Clock.Why)},
 		{"ledger", either(s.Ledger == "", "sound", "broken", s.Ledger)},
+	}
+	if s.Policy != "" {
+		rows = append(rows, []string{"policy", "not read: " + s.Policy})
+	}
+	rows = append(rows, [][]string{
 		{"paused", pauseLine(s.Paused)},
 		{"wanted", wantLine(s.Want)},
 		{"seen", countLine(s.Counts.Seen)},
+	}...)
+	for _, e := range s.Ending {
+		rows = append(rows, []string{"ends soon", fmt.Sprintf("%s (%s, %s) on %s: `doorbelld grant renew %[1]s --until WHEN`", e.Grant, e.Recipient, e.Category, minute(e.Until))})
 	}
 	rows = append(rows, recipientRows(s.Counts)...)
 	if s.Counts.Expired > 0 {

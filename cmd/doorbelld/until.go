@@ -33,6 +33,24 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 	return until, nil
 }
 
+// parseFrom reads the beginning of a grant. A date means the first moment of that
+// day in the time zone of now; a span is counted from now.
+func parseFrom(text string, now time.Time) (time.Time, error) {
+	if day, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
+		return day, nil
+	}
+	if moment, err := time.Parse(time.RFC3339, text); err == nil {
+		return moment, nil
+	}
+	if span, err := parseSpan(text); err == nil {
+		return now.Add(span).Truncate(time.Second), nil
+	}
+	return time.Time{}, usage("--from %q is not understood: give %s", text, untilForms)
+}
+
+// inDays writes a span of whole days.
+func inDays(d time.Duration) string { return fmt.Sprintf("%d days", int(d/(24*time.Hour))) }
+
 // longestSpan is longer than anything here can last; a longer span is cut to it.
 const longestSpan = 10 * 366 * 24 * time.Hour
 

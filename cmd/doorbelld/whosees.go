@@ -14,7 +14,7 @@ func newWhoSees(g *globals) *cobra.Command {
 		Long: `Says in plain words who is told what, and until when.
 --json gives {"sentences", "held", "recipients"}: held says why nobody is told
 anything at present, and is absent while that is not so; each recipient has
-"name", "kind" and its active "grants", as ` + "`doorbelld grant list --json`" + ` has them.`,
+"name", "kind" and those of its "grants" that are not over, as ` + "`doorbelld grant list --json`" + ` has them.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()

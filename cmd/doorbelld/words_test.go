@@ -88,22 +88,26 @@ to home  released 5 motion; delivered 4; withdrawn 1 revoked
 				Broker: gate.BrokerStatus{Text: "refused"},
 				Clock:  gate.ClockStatus{Why: "nobody vouched for it"},
 				Ledger: "the disk is full",
+				Policy: "a newer one wrote it",
+				Ending: []gate.Ending{{Grant: 3, Recipient: "bob", Category: event.Animal, Until: until}},
 				Paused: gate.PauseStatus{Paused: true, Until: until},
 				Counts: gate.Counts{Expired: 9, Ignored: 12},
 			}, `
-device    door
-camera    lost: there is no clip
-eye       not running, restarted 7 times
-model     careful: it is not there
-button    lost: there is no GPIO chip
-broker    not connected: refused
-clock     not trusted: nobody vouched for it
-ledger    broken: the disk is full
-paused    until 31 December 2026 23:59
-wanted    nothing: nobody is granted anything that can be told now
-seen      nothing
-too late  9 waited too long for the broker, and were not sent
-ignored   12 rings, which came too fast
+device     door
+camera     lost: there is no clip
+eye        not running, restarted 7 times
+model      careful: it is not there
+button     lost: there is no GPIO chip
+broker     not connected: refused
+clock      not trusted: nobody vouched for it
+ledger     broken: the disk is full
+policy     not read: a newer one wrote it
+paused     until 31 December 2026 23:59
+wanted     nothing: nobody is granted anything that can be told now
+seen       nothing
+ends soon  g3 (bob, animal) on 31 December 2026 23:59: ` + "`doorbelld grant renew g3 --until WHEN`" + `
+too late   9 waited too long for the broker, and were not sent
+ignored    12 rings, which came too fast
 `,
 		},
 	} {

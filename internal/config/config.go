@@ -58,6 +58,7 @@ type Config struct {
 	Detect     Detect
 	Button     *Button // nil: there is none
 	Broker     Broker
+	Access     Access
 	State      string // folder of the database; not in Runtime
 	Runtime    string // folder of the socket
 	Models     string // folder in which models are looked for; neither State nor Runtime is in it
@@ -159,6 +160,14 @@ type Broker struct {
 	// PasswordFile is the path of the password, which Password reads; "" is
 	// none. Only with a Username.
 	PasswordFile string
+}
+
+// Access names who may ask at the socket, besides root and the user that runs
+// doorbelld. "" is nobody.
+type Access struct {
+	Owner          string // a user of this machine, who may do everything
+	OwnerGroup     string // a group whose members may do everything
+	HouseholdGroup string // a group whose members may pause, and ask who sees what
 }
 
 // Log says what the program tells about its own work.

@@ -83,6 +83,7 @@ broker:
   password_file: secret
 state: state
 runtime: ../run
+access: {owner: anna, owner_group: door_owners, household_group: family}
 log: {level: debug}
 button:
   chip: pinctrl-rp1
@@ -106,6 +107,7 @@ button:
 		Broker:  Broker{Address: "broker.local:1883", Username: "front", PasswordFile: "/etc/doorbelld/secret"},
 		State:   "/etc/doorbelld/state",
 		Runtime: "/etc/run",
+		Access:  Access{Owner: "anna", OwnerGroup: "door_owners", HouseholdGroup: "family"},
 		Models:  "/etc/doorbelld/state/models",
 		Log:     Log{slog.LevelDebug},
 		Button: &Button{Pin: Pin{Chip: "pinctrl-rp1", Name: "GPIO17"}, Pull: PullDown, Debounce: 500 * time.Millisecond,
@@ -783,6 +785,16 @@ Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (f
 The button is on line GPIO17 of pinctrl-rp1, pulled down; it is pressed while that is high for 0s or longer. Held for 5 seconds it pauses everything for an hour.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+`},
+		"access": {least + "access: {owner: anna, owner_group: door, household_group: family}\n", `
+The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
+All of the picture is looked at.
+What moves is noticed if it is at least 8 % as high as the picture.
+Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
+What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
+Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+Grants can also be given and taken back by anna and the members of door.
+The members of family can pause everything and ask who sees what.
 `},
 		"clip, once": {"device: d\ncamera: {source: clip, clip: a.avi, pace: fast, fps: 29.97}\nzones: everything\ndetect: {model: none}\n", `
 The video file /etc/doorbelld/a.avi is watched in a camera's place, 29.97 pictures a second, as fast as it goes, once.

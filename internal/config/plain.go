@@ -20,10 +20,29 @@ func (c *Config) Plain() []string {
 	if c.Button != nil {
 		lines = append(lines, c.Button.plain())
 	}
-	return append(lines,
+	lines = append(lines,
 		c.Broker.plain(),
 		fmt.Sprintf("Grants, releases and what waits to be sent are kept in %s; the commands reach the daemon through a socket in %s.", c.State, c.Runtime),
 	)
+	return append(lines, c.Access.plain()...)
+}
+
+// plain says nothing of root and the user that runs doorbelld.
+func (a Access) plain() []string {
+	var owners, lines []string
+	if a.Owner != "" {
+		owners = append(owners, a.Owner)
+	}
+	if a.OwnerGroup != "" {
+		owners = append(owners, "the members of "+a.OwnerGroup)
+	}
+	if len(owners) > 0 {
+		lines = append(lines, "Grants can also be given and taken back by "+strings.Join(owners, " and ")+".")
+	}
+	if a.HouseholdGroup != "" {
+		lines = append(lines, "The members of "+a.HouseholdGroup+" can pause everything and ask who sees what.")
+	}
+	return lines
 }
 
 func (c Camera) plain() string {

@@ -34,6 +34,7 @@ const (
 
 var (
 	controlPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,63}$`)
+	accountPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 	namePattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 	hostPattern    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
 )
@@ -44,6 +45,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	device, camera, zones := top.take("device"), top.take("camera"), top.take("zones")
 	motion, detect := top.take("motion"), top.take("detect")
 	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
+	access := top.take("access")
 	top.close()
 
 	c := &Config{}
@@ -57,6 +59,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	c.Detect = readDetect(detect.section())
 	c.Button = readButton(button)
 	c.Broker = readBroker(broker.section())
+	c.Access = readAccess(access.section())
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())
 	c.Models = readModels(detect, around, c.State)
@@ -342,6 +345,23 @@ func readUsername(v value) string {
 		v.fault("is longer than %d bytes", maxUsername)
 	}
 	return s
+}
+
+func readAccess(s *section) Access {
+	owner, group, household := s.take("owner"), s.take("owner_group"), s.take("household_group")
+	s.close()
+	return Access{Owner: readAccount(owner), OwnerGroup: readAccount(group), HouseholdGroup: readAccount(household)}
+}
+
+// readAccount reads the name of a user or a group. Whether there is one is not asked
+// here; it may be made later.
+func readAccount(v value) string {
+	name, ok := v.str("a name that this machine knows")
+	if ok && !accountPattern.MatchString(name) {
+		v.fault("is %s; want the name of a user or a group, not its number", quoted(name))
+		return ""
+	}
+	return name
 }
 
 func readLog(s *section) Log {

@@ -12,6 +12,8 @@
 // grant that was recorded; only then is there a Release, which is the one thing
 // that the publisher takes. Nothing else in the program can make a valid one.
 //
-// The package is pure: no I/O, no clock, no goroutine. What the time is and
-// whether it can be trusted comes in as a Moment.
+// The package is pure: no I/O, no clock, no goroutine. What the time is, whether
+// it can be trusted, and what was told so far comes in as a Moment. One thing is
+// read from outside, and only by Apply: the rules of the time zone that a grant's
+// schedule names.
 package consent

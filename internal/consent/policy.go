@@ -6,17 +6,16 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"doorbelld/internal/event"
 )
 
 // Policy is all that the owner decided, up to one moment. It is immutable: Apply
 // gives a new one. The zero Policy knows nobody and allows nothing.
 type Policy struct {
 	recipients map[string]Recipient
-	grants     []Grant // by ID, from 1 without gaps
-	revoked    map[GrantID]bool
+	terms      []*term            // by the grant's ID, from 1 without gaps
+	ended      map[GrantID]Reason // Revoked or Superseded
 	paused     paused
+	shelves    map[subject]shelf // made of all of the above by arrange
 }
 
 // paused is what holds everything back, any of the three; Resume clears it.
@@ -41,7 +40,8 @@ type RemoveRecipient struct {
 	Name string `json:"name"`
 }
 
-// AddGrant gives a grant, whose ID must be the Policy's NextID.
+// AddGrant gives a grant, whose ID must be the Policy's NextID. One that it
+// supersedes ends with it.
 type AddGrant struct{ Grant }
 
 // Revoke takes a grant back, for good.
@@ -68,19 +68,18 @@ type Resume struct{}
 // Apply gives the Policy after c, or an error that says why c cannot be; p stays
 // as it was.
 func (p Policy) Apply(c Change) (Policy, error) {
-	next := Policy{
-		recipients: maps.Clone(p.recipients), grants: slices.Clone(p.grants), revoked: maps.Clone(p.revoked),
-		paused: p.paused,
-	}
+	next := p
+	next.recipients, next.ended, next.terms = maps.Clone(p.recipients), maps.Clone(p.ended), slices.Clone(p.terms)
 	if next.recipients == nil {
 		next.recipients = map[string]Recipient{}
 	}
-	if next.revoked == nil {
-		next.revoked = map[GrantID]bool{}
+	if next.ended == nil {
+		next.ended = map[GrantID]Reason{}
 	}
 	if err := c.apply(&next); err != nil {
 		return p, err
 	}
+	next.shelves = arrange(next.terms, next.ended)
 	return next, nil
 }
 
@@ -103,9 +102,9 @@ func (c RemoveRecipient) apply(p *Policy) error {
 		return unknownRecipient(c.Name)
 	}
 	delete(p.recipients, c.Name)
-	for _, g := range p.grants {
-		if g.Recipient == c.Name {
-			p.revoked[g.ID] = true
+	for _, t := range p.terms {
+		if t.grant.Recipient == c.Name && p.ended[t.grant.ID] == 0 {
+			p.ended[t.grant.ID] = Revoked
 		}
 	}
 	return nil
@@ -122,20 +121,43 @@ func (c AddGrant) apply(p *Policy) error {
 	if err := c.check(to); err != nil {
 		return err
 	}
-	g := c.Grant
-	g.Zones = slices.Clone(g.Zones)
-	p.grants = append(p.grants, g)
+	t, err := newTerm(c.Grant, to, p.terms)
+	if err != nil {
+		return err
+	}
+	if c.Supersedes != 0 {
+		if err := p.canEnd(c.Supersedes); err != nil {
+			return err
+		}
+		if old := p.terms[c.Supersedes-1].grant; old.Recipient != c.Recipient || old.Category != c.Category {
+			return fmt.Errorf("grant %s tells %s of %s: it can only be replaced by one that does so too", old.ID, old.Recipient, old.Category)
+		}
+		p.ended[c.Supersedes] = Superseded
+		t.first = p.terms[c.Supersedes-1].first
+	}
+	p.terms = append(p.terms, t)
 	return nil
 }
 
 func (c Revoke) apply(p *Policy) error {
-	switch {
-	case c.Grant == 0 || int(c.Grant) > len(p.grants):
-		return fmt.Errorf("there is no grant %s: see `doorbelld grant list`", c.Grant)
-	case p.revoked[c.Grant]:
-		return fmt.Errorf("grant %s is revoked already", c.Grant)
+	if err := p.canEnd(c.Grant); err != nil {
+		return err
 	}
-	p.revoked[c.Grant] = true
+	p.ended[c.Grant] = Revoked
+	return nil
+}
+
+// canEnd reports a grant that there is not, or that was taken back or replaced. One that has
+// expired can still be: the clock may go back.
+func (p *Policy) canEnd(id GrantID) error {
+	switch {
+	case id == 0 || int(id) > len(p.terms):
+		return fmt.Errorf("there is no grant %s: see `doorbelld grant list`", id)
+	case p.ended[id] == Revoked:
+		return fmt.Errorf("grant %s is revoked already", id)
+	case p.ended[id] == Superseded:
+		return fmt.Errorf("grant %s is superseded already, by %s", id, p.Successor(id))
+	}
 	return nil
 }
 
@@ -168,7 +190,7 @@ func unknownRecipient(name string) error {
 }
 
 // NextID is the id of the next grant.
-func (p Policy) NextID() GrantID { return GrantID(len(p.grants) + 1) }
+func (p Policy) NextID() GrantID { return GrantID(len(p.terms) + 1) }
 
 // Recipients lists the known parties by name.
 func (p Policy) Recipients() []Recipient {
@@ -176,10 +198,25 @@ func (p Policy) Recipients() []Recipient {
 }
 
 // Grants lists every grant ever given, by id.
-func (p Policy) Grants() []Grant { return slices.Clone(p.grants) }
+func (p Policy) Grants() []Grant {
+	var all []Grant
+	for _, t := range p.terms {
+		g := t.grant
+		g.Labels, g.Zones = slices.Clone(g.Labels), slices.Clone(g.Zones)
+		all = append(all, g)
+	}
+	return all
+}
 
-// Revoked reports whether the grant was taken back.
-func (p Policy) Revoked(id GrantID) bool { return p.revoked[id] }
+// Successor gives the grant that superseded id; 0: none did.
+func (p Policy) Successor(id GrantID) GrantID {
+	for _, t := range p.terms {
+		if t.grant.Supersedes == id && id != 0 {
+			return t.grant.ID
+		}
+	}
+	return 0
+}
 
 // PausedUntil reports whether everything is paused at now, and until when; the
 // zero time is until Resume or, if Counted gives a length, until that is over.
@@ -201,97 +238,4 @@ func (p Policy) Counted() time.Duration {
 		return 0
 	}
 	return p.paused.counted
-}
-
-// Decide answers whether e may be told to the recipient, and in which level. Of
-// several grants that allow it, the one with the highest level counts, then the
-// oldest. If none does, the reason is that of the grant that came nearest.
-func (p Policy) Decide(e event.Event, recipient string, m Moment) Decision {
-	best := Decision{Recipient: recipient, Reason: NoGrant}
-	if r := p.general(m); r != Granted {
-		best.Reason = r
-		return best
-	}
-	if e.Validate() != nil {
-		return best // nobody can grant what is no event
-	}
-	for _, g := range p.grants {
-		if g.Recipient != recipient || g.Category != e.Category {
-			continue
-		}
-		d := Decision{Recipient: recipient, Reason: p.under(g, e, m.Now), Grant: g.ID}
-		if d.Reason == Granted {
-			d.Level = g.Level
-		}
-		if d.Reason > best.Reason || d.Reason == best.Reason && d.Level > best.Level {
-			best = d
-		}
-	}
-	return best
-}
-
-// general gives the reason that denies everything at m, or Granted.
-func (p Policy) general(m Moment) Reason {
-	if _, paused := p.PausedUntil(m.Now); paused {
-		return Paused
-	}
-	switch {
-	case !m.LedgerSound:
-		return LedgerFault
-	case !m.ClockTrusted || m.Now.IsZero():
-		return ClockFault
-	}
-	return Granted
-}
-
-// standing gives the reason for which g itself allows nothing at now, or Granted.
-func (p Policy) standing(g Grant, now time.Time) Reason {
-	to, there := p.recipients[g.Recipient]
-	switch {
-	case there && g.Level > to.Kind.Cap():
-		return OverCap
-	case !there || p.revoked[g.ID]:
-		return Revoked
-	case !now.Before(g.Until):
-		return Expired
-	}
-	return Granted
-}
-
-// under asks one grant about e, which is valid. Recipient and category are known
-// to fit.
-func (p Policy) under(g Grant, e event.Event, now time.Time) Reason {
-	if r := p.standing(g, now); r != Granted {
-		return r
-	}
-	switch {
-	case e.Start.Before(g.From) || now.Before(g.From):
-		return BeforeGrant
-	case e.Category != event.Ring && !slices.Contains(g.Zones, e.Zone):
-		return OtherZone
-	case g.Level == event.Notice && e.Phase != event.Start:
-		return BeyondLevel
-	case g.Level == event.None:
-		return NoGrant
-	}
-	return Granted
-}
-
-// Wanted says what anybody may be told at m: the categories, in their fixed
-// order, and the highest level. What is not in it need not be looked for.
-func (p Policy) Wanted(m Moment) (categories []event.Category, highest event.Level) {
-	if p.general(m) != Granted {
-		return nil, event.None
-	}
-	for _, g := range p.grants {
-		if p.standing(g, m.Now) != Granted {
-			continue
-		}
-		if !slices.Contains(categories, g.Category) {
-			categories = append(categories, g.Category)
-		}
-		highest = max(highest, g.Level)
-	}
-	slices.Sort(categories)
-	return categories, highest
 }

@@ -36,16 +36,21 @@ func (p Policy) Release(r Record, m Moment) (Release, Decision) {
 	if d.Reason != Granted {
 		return Release{}, d
 	}
-	if r.Grant == 0 || int(r.Grant) > len(p.grants) || r.Index <= 0 {
+	if r.Grant == 0 || int(r.Grant) > len(p.terms) || r.Index <= 0 {
 		d.Reason = NoGrant
 		return Release{}, d
 	}
-	g := p.grants[r.Grant-1]
+	t := p.terms[r.Grant-1]
+	g := t.grant
 	if g.Recipient != r.Recipient || g.Category != r.Event.Category || g.Level != r.Level || r.Event.Validate() != nil {
 		d.Reason = NoGrant
 		return Release{}, d
 	}
-	if d.Reason = p.under(g, r.Event, m.Now); d.Reason != Granted {
+	if d.Reason = t.ended(p.ended); d.Reason == Granted {
+		q := newQuestion(r.Event, g.ID, m) // it was counted when it was recorded
+		d.Reason = q.ask(t)
+	}
+	if d.Reason != Granted {
 		return Release{}, d
 	}
 	d.Level = g.Level

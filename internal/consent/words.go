@@ -90,24 +90,32 @@ const (
 	NoGrant     Reason = iota // nobody granted it: the default
 	Paused                    // the owner, the household or a broker message paused everything
 	LedgerFault               // what cannot be recorded is not released
+	PolicyFault               // not all that the owner decided can be read
 	ClockFault                // without a trusted clock no expiry can be kept
 	OverCap                   // more than this kind of recipient may ever have
 	Revoked                   // the grant was taken back
+	Superseded                // another grant replaced it
 	Expired                   // the grant has ended
-	BeforeGrant               // it began before the grant was given
+	BeforeGrant               // it began before the grant did
+	OtherLabel                // not an animal of the grant
 	OtherZone                 // not in a zone of the grant
+	OffSchedule               // not at a time of the grant
+	OverRate                  // the grant was used as often as it may be
 	BeyondLevel               // a notice tells the start only
 	Granted                   // allowed
 )
 
 var reasonNames = []string{
-	NoGrant: "no grant", Paused: "paused", LedgerFault: "ledger fault", ClockFault: "clock not trusted", OverCap: "over the cap",
-	Revoked: "revoked", Expired: "expired", BeforeGrant: "before the grant", OtherZone: "other zone", BeyondLevel: "beyond the level", Granted: "granted",
+	NoGrant: "no grant", Paused: "paused", LedgerFault: "ledger fault", PolicyFault: "policy fault",
+	ClockFault: "clock not trusted", OverCap: "over the cap", Revoked: "revoked", Superseded: "superseded", Expired: "expired",
+	BeforeGrant: "before the grant", OtherLabel: "other label", OtherZone: "other zone", OffSchedule: "off schedule", OverRate: "over the rate",
+	BeyondLevel: "beyond the level", Granted: "granted",
 }
 
 // Reasons lists all of them, NoGrant first, Granted last.
 func Reasons() []Reason {
-	return []Reason{NoGrant, Paused, LedgerFault, ClockFault, OverCap, Revoked, Expired, BeforeGrant, OtherZone, BeyondLevel, Granted}
+	return []Reason{NoGrant, Paused, LedgerFault, PolicyFault, ClockFault, OverCap, Revoked, Superseded, Expired, BeforeGrant,
+		OtherLabel, OtherZone, OffSchedule, OverRate, BeyondLevel, Granted}
 }
 
 func (r Reason) String() string { return enum.String("reason", reasonNames, r) }

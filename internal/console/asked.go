@@ -75,7 +75,7 @@ func (a asked) whoSees(context.Context) (any, error) {
 	for _, r := range p.Recipients() {
 		told := Told{Recipient: r, Grants: []Grant{}}
 		for _, g := range all {
-			if g.Recipient == r.Name && g.State == Active {
+			if g.Recipient == r.Name && !g.State.Over() {
 				told.Grants = append(told.Grants, g)
 			}
 		}
@@ -95,14 +95,20 @@ func grants(p consent.Policy, m consent.Moment) []Grant {
 	all := []Grant{}
 	for _, g := range p.Grants() {
 		state := Active
-		switch {
-		case p.Revoked(g.ID):
+		switch p.Standing(g.ID, m.Now) {
+		case consent.Revoked:
 			state = Revoked
-		case !m.Now.Before(g.Until):
+		case consent.Superseded:
+			state = Superseded
+		case consent.Expired:
 			state = Expired
+		case consent.BeforeGrant:
+			state = Waiting
+		case consent.OffSchedule:
+			state = Resting
 		}
 		g.Zones = listed(g.Zones)
-		all = append(all, Grant{g, state})
+		all = append(all, Grant{g, state, p.Successor(g.ID)})
 	}
 	return all
 }

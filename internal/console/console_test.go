@@ -28,12 +28,27 @@ import (
 	"go.uber.org/goleak"
 )
 
-// askVariable tells a child of TestAnotherUserIsRefused which socket to ask.
-const askVariable = "CONSOLE_TEST_ASK"
+// askVariable tells a child, which is another user, which socket to ask, and
+// whatVariable for what: its status, if that is not said.
+const (
+	askVariable  = "CONSOLE_TEST_ASK"
+	whatVariable = "CONSOLE_TEST_WHAT"
+)
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(askVariable); path != "" {
-		_, err := NewClient(path).Status(context.Background())
+		c, ctx := NewClient(path), context.Background()
+		var err error
+		switch os.Getenv(whatVariable) {
+		case "pause":
+			_, err = c.Pause(ctx, 0)
+		case "who-sees":
+			_, err = c.WhoSees(ctx)
+		case "resume":
+			err = c.Resume(ctx)
+		default:
+			_, err = c.Status(ctx)
+		}
 		fmt.Print(err)
 		os.Exit(0)
 	}
@@ -61,7 +76,7 @@ func start(t *testing.T, o Owner) (path string) {
 // startAt serves o at path until stop, which gives what Serve gave.
 func startAt(t *testing.T, path string, o Owner) (stop func() error) {
 	t.Helper()
-	l, err := listen(path)
+	l, err := listen(path, Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +98,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	want := consent.Grant{
 		ID: 1, Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: consent.HomeAutomation, Zones: []string{"path"},
-		From: o.now, Until: o.now.Add(time.Hour),
+		Schedule: consent.Always(), Rate: consent.Unlimited(), Given: o.now, From: o.now, Until: o.now.Add(time.Hour),
 	}
 
 	if all, err := c.Recipients(ctx); err != nil || all == nil || len(all) != 0 {
@@ -429,7 +444,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := ask(); got != "user 65534 may not ask here: only root and the user that runs doorbelld may" {
+	if got := ask(); got != "user 65534 may not ask here: only root, the user that runs doorbelld and those under `access` in the configuration may" {
 		t.Errorf("with open doors: %s", got)
 	}
 }
@@ -471,7 +486,7 @@ func TestSecondDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if _, err := listen(path + "2"); !errors.Is(err, ErrInUse) {
+	if _, err := listen(path+"2", Access{}); !errors.Is(err, ErrInUse) {
 		t.Errorf("while another one starts: %v", err)
 	}
 }
@@ -492,7 +507,7 @@ func TestWhatIsInTheWayIsKept(t *testing.T) {
 func TestPathsThatAreNone(t *testing.T) {
 	for _, path := range []string{"", "relative.sock", "@abstract", "/" + strings.Repeat("x", 107)} {
 		var e *Error
-		if _, err := listen(path); !errors.As(err, &e) || e.Kind != Invalid {
+		if _, err := listen(path, Access{}); !errors.As(err, &e) || e.Kind != Invalid {
 			t.Errorf("listen at %q: %v", path, err)
 		}
 		if _, err := NewClient(path).Status(t.Context()); !errors.As(err, &e) || e.Kind != Invalid {

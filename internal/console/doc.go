@@ -19,9 +19,11 @@
 // refused, and so is a body with an unknown field or anything behind it. The Host
 // header means nothing here.
 //
-// Who may ask is settled by the kernel: the socket and the folder made for it are
-// its owner's alone, and each connection's user must be root or the one that runs
-// the daemon. There are no passwords. The package asks the gate and decides
-// nothing itself; what it tells (who is granted what, counters of what was seen)
-// is told nowhere else.
+// Who may ask is settled by the kernel, which names the user at the other end of each
+// connection: root and the one that runs the daemon, and whom [Access] names. There are no
+// passwords. The household may pause and ask who sees what; all that gives something, and
+// all else that is told, is the owner's. Without an Access the socket and the folder
+// made for it are its owner's alone. The package asks the gate and decides nothing
+// itself; what it tells (who is granted what, counters of what was seen) is told
+// nowhere else.
 package console

@@ -18,8 +18,10 @@ import (
 var ErrInUse = errors.New("another doorbelld is running")
 
 const (
-	maxConns = 16 // at once; more wait in the kernel's queue
-	nobody   = -1 // the user of a connection of whom the kernel does not tell
+	maxConns     = 16 // of the owner's at once; more wait in the kernel's queue
+	maxHousehold = 8  // of the household's; more are hung up on, so that they are not in the owner's way
+	maxStrangers = 2  // who are told that they are; so are more of these
+	nobody       = -1 // the user of a connection of whom the kernel does not tell
 )
 
 // checkPath refuses what the kernel cannot take as a socket's path, or would
@@ -38,20 +40,22 @@ func checkPath(path string) error {
 // with the user at its other end.
 type listener struct {
 	*net.UnixListener // removes the socket on Close
-	slots             chan struct{}
+	access            Access
+	slots             map[Role]chan struct{} // never changed
 	closing           context.Context
 	close             context.CancelFunc
 }
 
-// listen makes the socket at path, for its owner alone, in a folder that is made
-// if it is not there. The socket of a daemon that died is replaced; that of one
+// listen makes the socket at path, for those who have access, in a folder that is
+// made if it is not there. The socket of a daemon that died is replaced; that of one
 // that lives is ErrInUse.
-func listen(path string) (*listener, error) {
+func listen(path string, access Access) (*listener, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
 	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	socketMode, folderMode := access.modes()
+	if err := makeFolder(folder, folderMode); err != nil {
 		return nil, fmt.Errorf("making the runtime folder: %w", err)
 	}
 	unlock, err := lock(folder)
@@ -66,15 +70,38 @@ func listen(path string) (*listener, error) {
 	// which anybody else could connect.
 	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error
-		err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) })
+		err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), socketMode) })
 		return errors.Join(err, failed)
 	}}
 	l, err := private.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("making the socket: %w", err)
 	}
+	if err := os.Chmod(path, os.FileMode(socketMode)); err != nil { // the umask may have taken something
+		return nil, errors.Join(fmt.Errorf("opening the socket to others: %w", err), l.Close())
+	}
 	closing, cancel := context.WithCancel(context.Background())
-	return &listener{UnixListener: l.(*net.UnixListener), slots: make(chan struct{}, maxConns), closing: closing, close: cancel}, nil
+	return &listener{
+		UnixListener: l.(*net.UnixListener), access: access, closing: closing, close: cancel,
+		slots: map[Role]chan struct{}{
+			TheOwner: make(chan struct{}, maxConns), Household: make(chan struct{}, maxHousehold), Stranger: make(chan struct{}, maxStrangers),
+		},
+	}, nil
+}
+
+// makeFolder makes a folder with exactly this mode, if it is not there.
+func makeFolder(folder string, mode os.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(folder), mode); err != nil {
+		return err
+	}
+	err := os.Mkdir(folder, mode)
+	switch {
+	case err == nil:
+		return os.Chmod(folder, mode) // the umask may have taken something
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	}
+	return err
 }
 
 // lock keeps a second daemon from looking at the socket between our look and our
@@ -122,19 +149,35 @@ func removeStale(path string) error {
 	return nil
 }
 
-// Accept waits for a free slot and a connection.
+// Accept waits for a free slot of the owner's and a connection. One that is not the
+// owner's takes another's slot, and is hung up on if there is none.
 func (l *listener) Accept() (net.Conn, error) {
+	mine := l.slots[TheOwner]
 	select {
-	case l.slots <- struct{}{}:
+	case mine <- struct{}{}:
 	case <-l.closing.Done():
 		return nil, net.ErrClosed
 	}
-	c, err := l.AcceptUnix()
-	if err != nil {
-		<-l.slots
-		return nil, err
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			<-mine
+			return nil, err
+		}
+		who := caller{uid: peer(c)}
+		who.role = l.access.role(who.uid)
+		if who.role == TheOwner {
+			return &conn{UnixConn: c, caller: who, leave: sync.OnceFunc(func() { <-mine })}, nil
+		}
+		theirs := l.slots[who.role]
+		select {
+		case theirs <- struct{}{}:
+			<-mine
+			return &conn{UnixConn: c, caller: who, leave: sync.OnceFunc(func() { <-theirs })}, nil
+		default:
+			c.Close() // there is nothing more to be done with it
+		}
 	}
-	return &conn{UnixConn: c, uid: peer(c), leave: sync.OnceFunc(func() { <-l.slots })}, nil
 }
 
 // Close ends Accept and removes the socket.
@@ -146,8 +189,14 @@ func (l *listener) Close() error {
 // conn is a connection that knows who is at its other end.
 type conn struct {
 	*net.UnixConn
-	uid   int // as of connect, or nobody
-	leave func()
+	caller caller
+	leave  func()
+}
+
+// caller is who is at the other end, as of connect.
+type caller struct {
+	uid  int // or nobody
+	role Role
 }
 
 func (c *conn) Close() error {

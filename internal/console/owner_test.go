@@ -62,7 +62,7 @@ func (o *heldOwner) apply(c consent.Change) error {
 func (o *heldOwner) Policy() (consent.Policy, consent.Moment) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.policy, consent.Moment{Now: o.now, ClockTrusted: o.trusted, LedgerSound: true}
+	return o.policy, consent.Moment{Now: o.now, ClockTrusted: o.trusted, LedgerSound: true, PolicySound: true, Uses: consent.NoUses()}
 }
 
 func (o *heldOwner) Status() gate.Status {
@@ -84,9 +84,7 @@ func (o *heldOwner) RemoveRecipient(_ context.Context, name string) error {
 
 func (o *heldOwner) AddGrant(_ context.Context, d gate.Draft) (consent.Grant, error) {
 	p, _ := o.Policy()
-	g := consent.Grant{
-		ID: p.NextID(), Recipient: d.Recipient, Category: d.Category, Level: d.Level, Purpose: d.Purpose, Zones: d.Zones, From: o.now, Until: d.Until,
-	}
+	g := d.Grant(p.NextID(), o.now)
 	return g, o.apply(consent.AddGrant{Grant: g})
 }
 

@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,11 +33,12 @@ type Owner interface {
 	ConfirmClock(context.Context) (gate.ClockStatus, error)
 }
 
-// Options is what Serve needs. All fields are needed.
+// Options is what Serve needs. All fields but Access are needed.
 type Options struct {
-	Path  string // of the socket, absolute
-	Owner Owner
-	Log   *slog.Logger
+	Path   string // of the socket, absolute
+	Owner  Owner
+	Access Access
+	Log    *slog.Logger
 }
 
 // A local client sends at once and reads at once.
@@ -55,9 +56,12 @@ const (
 // Owner is not called any more once it has returned. ErrInUse: another daemon has
 // the socket.
 func Serve(ctx context.Context, o Options) error {
-	l, err := listen(o.Path)
+	l, err := listen(o.Path, o.Access)
 	if err != nil {
 		return err
+	}
+	for _, name := range o.Access.unknown() {
+		o.Log.Warn("access is given to somebody whom this machine does not know", "name", name)
 	}
 	o.Log.Info("listening to the owner", "socket", o.Path)
 	return serve(ctx, l, o)
@@ -74,7 +78,7 @@ func serve(ctx context.Context, l net.Listener, o Options) error {
 		ErrorLog:       slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		BaseContext:    func(net.Listener) context.Context { return asking },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, userKey{}, c.(*conn).uid)
+			return context.WithValue(ctx, callerKey{}, c.(*conn).caller)
 		},
 	}
 	ended := make(chan error, 1)
@@ -102,8 +106,8 @@ func serve(ctx context.Context, l net.Listener, o Options) error {
 	return nil
 }
 
-// userKey is where a connection's user stands in its requests' contexts.
-type userKey struct{}
+// callerKey is where a connection's caller stands in its requests' contexts.
+type callerKey struct{}
 
 // An endpoint answers one kind of request. A nil answer is an empty one.
 type endpoint func(ctx context.Context, body []byte) (any, error)
@@ -111,7 +115,6 @@ type endpoint func(ctx context.Context, body []byte) (any, error)
 // handler is the table of endpoints.
 type handler struct {
 	endpoints map[string]endpoint // by "METHOD /path"
-	uid       int                 // who may ask, besides root
 	log       *slog.Logger
 
 	running sync.RWMutex // each request holds it for reading
@@ -120,7 +123,7 @@ type handler struct {
 
 func newHandler(o Owner, log *slog.Logger) *handler {
 	a := asked{o}
-	return &handler{uid: os.Geteuid(), log: log, endpoints: map[string]endpoint{
+	return &handler{log: log, endpoints: map[string]endpoint{
 		"GET /v1/recipients":     bare(a.recipients),
 		"POST /v1/recipients":    with(a.addRecipient),
 		"DELETE /v1/recipients":  with(a.removeRecipient),
@@ -135,6 +138,10 @@ func newHandler(o Owner, log *slog.Logger) *handler {
 		"GET /v1/status":         bare(a.status),
 	}}
 }
+
+// forHousehold are the endpoints that the household may ask: what narrows, and
+// who is told what. All others are the owner's.
+var forHousehold = []string{"POST /v1/pause", "GET /v1/who-sees"}
 
 // with is an endpoint whose body is a T.
 func with[T any](f func(context.Context, T) (any, error)) endpoint {
@@ -190,11 +197,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer gives the status and what to write; nil is nothing.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) (int, any) {
-	if uid, ok := r.Context().Value(userKey{}).(int); !ok || uid != 0 && uid != h.uid {
-		h.log.Warn("somebody else asked at the owner's socket", "uid", uid)
-		return http.StatusForbidden, &Error{Refused, fmt.Sprintf("user %d may not ask here: only root and the user that runs doorbelld may", uid)}
+	who, _ := r.Context().Value(callerKey{}).(caller) // the zero caller is a stranger
+	endpoint := r.Method + " " + r.URL.Path
+	if who.role == Stranger {
+		h.log.Warn("somebody else asked at the owner's socket", "uid", who.uid)
+		return http.StatusForbidden, &Error{Refused, fmt.Sprintf("user %d may not ask here: only root, the user that runs doorbelld and those under `access` in the configuration may", who.uid)}
 	}
-	ask, there := h.endpoints[r.Method+" "+r.URL.Path]
+	ask, there := h.endpoints[endpoint]
+	if there && who.role != TheOwner && !slices.Contains(forHousehold, endpoint) {
+		return http.StatusForbidden, &Error{Refused, "that is the owner's to do: the household may pause, and ask who sees what"}
+	}
 	switch {
 	case !there:
 		return http.StatusNotFound, invalid("there is no %s %s here", r.Method, r.URL.Path)

@@ -11,23 +11,31 @@ import (
 // A Grant is one that was given at some time, and how it stands now.
 type Grant struct {
 	consent.Grant
-	State State `json:"state"`
+	State        State           `json:"state"`
+	SupersededBy consent.GrantID `json:"superseded_by,omitzero"`
 }
 
 // State is how a grant stands. The zero State is invalid.
 type State uint8
 
-// The states. A grant that was revoked and would have ended since is Revoked.
+// The states. A grant that was taken back or replaced, and would have ended since, is
+// Revoked or Superseded.
 const (
-	Active State = iota + 1
-	Revoked
+	Active     State = iota + 1
+	Waiting          // it has not begun yet
+	Resting          // this is not one of its times of the week
+	Revoked          // taken back
+	Superseded       // replaced by another
 	Expired
 )
 
-var stateNames = []string{Active: "active", Revoked: "revoked", Expired: "expired"}
+var stateNames = []string{Active: "active", Waiting: "waiting", Resting: "resting", Revoked: "revoked", Superseded: "superseded", Expired: "expired"}
 
 // States lists all of them.
-func States() []State { return []State{Active, Revoked, Expired} }
+func States() []State { return []State{Active, Waiting, Resting, Revoked, Superseded, Expired} }
+
+// Over reports whether nothing will ever be told under such a grant.
+func (s State) Over() bool { return s == Revoked || s == Superseded || s == Expired }
 
 func (s State) String() string { return enum.String("state", stateNames, s) }
 
@@ -46,7 +54,7 @@ type WhoSees struct {
 	Recipients []Told         `json:"recipients"`
 }
 
-// Told is a recipient with its active grants.
+// Told is a recipient with its grants that are not over.
 type Told struct {
 	consent.Recipient
 	Grants []Grant `json:"grants"`

@@ -104,31 +104,54 @@ func (g *Gate) RemoveRecipient(ctx context.Context, name string) error {
 	return g.keeper.narrow(ctx, consent.RemoveRecipient{Name: name}, func(id consent.GrantID) bool { return theirs[id] })
 }
 
-// A Draft is a grant that the owner asks for.
+// A Draft is a grant that the owner asks for. What may be left out is a limit that
+// the grant is to be without; Grant says so in words of its own.
 type Draft struct {
-	Recipient string          `json:"recipient"`
-	Category  event.Category  `json:"category"`
-	Level     event.Level     `json:"level"`
-	Purpose   consent.Purpose `json:"purpose"`
-	Zones     []string        `json:"zones,omitempty"`
-	Until     time.Time       `json:"until"`
+	Recipient  string            `json:"recipient"`
+	Category   event.Category    `json:"category"`
+	Labels     []event.Label     `json:"labels,omitempty"` // none: every animal, if it is about animals
+	Level      event.Level       `json:"level"`
+	Purpose    consent.Purpose   `json:"purpose"`
+	Zones      []string          `json:"zones,omitempty"`
+	Schedule   *consent.Schedule `json:"schedule,omitempty"` // nil: at all times
+	Rate       *consent.Rate     `json:"rate,omitempty"`     // nil: as often as it happens
+	From       time.Time         `json:"from,omitzero"`      // zero: from now on
+	Until      time.Time         `json:"until"`
+	Supersedes consent.GrantID   `json:"supersedes,omitzero"` // the grant that it replaces
 }
 
-// AddGrant gives what d asks for, from now on. Without a trusted clock no expiry
-// can be set, so it is refused.
+// Grant gives the grant that d asks for, if it is given now.
+func (d Draft) Grant(id consent.GrantID, now time.Time) consent.Grant {
+	g := consent.Grant{
+		ID: id, Recipient: d.Recipient, Category: d.Category, Labels: d.Labels, Level: d.Level, Purpose: d.Purpose, Zones: d.Zones,
+		Schedule: consent.Always(), Rate: consent.Unlimited(), Given: now.UTC(), From: now.UTC(), Supersedes: d.Supersedes,
+	}
+	if len(d.Labels) == 0 && d.Category == event.Animal {
+		g.Labels = consent.EveryAnimal()
+	}
+	if d.Schedule != nil {
+		g.Schedule = *d.Schedule
+	}
+	if d.Rate != nil {
+		g.Rate = *d.Rate
+	}
+	if d.From.After(now) { // what began before now is never told, whatever was asked for
+		g.From = d.From.UTC()
+	}
+	if !d.Until.IsZero() {
+		g.Until = d.Until.UTC()
+	}
+	return g
+}
+
+// AddGrant gives what d asks for, from now on, and ends what it supersedes. Without a
+// trusted clock no expiry can be set, so it is refused.
 func (g *Gate) AddGrant(ctx context.Context, d Draft) (consent.Grant, error) {
 	g.keeper.acts.Lock()
 	defer g.keeper.acts.Unlock()
-	m := g.keeper.now()
-	policy := g.keeper.snapshot()
-	grant := consent.Grant{
-		ID: policy.NextID(), Recipient: d.Recipient, Category: d.Category, Level: d.Level, Purpose: d.Purpose, Zones: d.Zones,
-		From: m.Now.UTC(), Until: d.Until.UTC(),
-	}
-	if d.Until.IsZero() {
-		grant.Until = time.Time{}
-	}
-	if _, err := policy.Apply(consent.AddGrant{Grant: grant}); err != nil {
+	policy, m := g.Policy()
+	grant := d.Grant(policy.NextID(), m.Now)
+	if _, err := policy.Apply(consent.AddGrant{Grant: grant}); err != nil && m.PolicySound {
 		return consent.Grant{}, refused(err)
 	}
 	if !m.ClockTrusted {
@@ -216,5 +239,9 @@ func (g *Gate) Status() Status {
 	if k.fault != nil {
 		s.Ledger = k.fault.Error()
 	}
+	if k.unread != nil {
+		s.Policy = k.unread.Error()
+	}
+	s.Ending = ending(k.policy, m.Now)
 	return s
 }

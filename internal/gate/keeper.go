@@ -29,8 +29,10 @@ type keeper struct {
 
 	mu      sync.Mutex // guards what follows; never held over I/O but what the clock asks once a second
 	policy  consent.Policy
-	boot    string // during which the owner vouched for the clock
-	fault   error  // why the ledger cannot be relied on; nil while it can
+	unread  error        // why the policy is not all that the owner decided; nil if it is
+	uses    consent.Uses // of the grants that have a rate
+	boot    string       // during which the owner vouched for the clock
+	fault   error        // why the ledger cannot be relied on; nil while it can
 	current *onItsWay
 	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
 	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
@@ -49,29 +51,50 @@ type onItsWay struct {
 // anybody else.
 func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock, log *slog.Logger) (*keeper, error) {
 	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1)}
-	for leaf, err := range l.Leaves(ctx, 0, ledger.KindRecipient, ledger.KindRecipientRemoved, ledger.KindGrant, ledger.KindRevoke,
-		ledger.KindPause, ledger.KindResume, ledger.KindClock) {
-		if err != nil {
+	if err := k.read(ctx); err != nil {
+		if !errors.Is(err, errUnread) {
 			return nil, err
 		}
-		if leaf.Kind == ledger.KindClock {
-			body, err := decode[clockBody](leaf.Body)
-			if err != nil {
-				return nil, fmt.Errorf("ledger leaf %d: %w", leaf.Index, err)
-			}
-			k.boot = body.Boot
-			continue
-		}
-		c, _, err := change(leaf)
-		if err != nil {
-			return nil, fmt.Errorf("ledger leaf %d: %w", leaf.Index, err)
-		}
-		if k.policy, err = k.policy.Apply(c); err != nil {
-			return nil, fmt.Errorf("ledger leaf %d: %w", leaf.Index, err)
-		}
+		k.policy, k.unread = consent.Policy{}, err
+		log.Error("not all that the owner decided can be read: nothing is released", "error", err)
 	}
 	k.countedEnds = k.clock.Monotonic() + k.policy.Counted()
 	return k, nil
+}
+
+// errUnread is wrapped by what keeps the policy from being read: another doorbelld
+// wrote it.
+var errUnread = errors.New("the ledger holds what this doorbelld cannot read")
+
+// read takes in all that was decided, and what counts for the rates.
+func (k *keeper) read(ctx context.Context) error {
+	for leaf, err := range k.ledger.Leaves(ctx, 0, ledger.KindRecipient, ledger.KindRecipientRemoved, ledger.KindGrant, ledger.KindRevoke,
+		ledger.KindPause, ledger.KindResume, ledger.KindClock) {
+		if err != nil {
+			return err
+		}
+		if err := k.take(leaf); err != nil {
+			return fmt.Errorf("%w: leaf %d: %w", errUnread, leaf.Index, err)
+		}
+	}
+	var err error
+	k.uses, err = recall(ctx, k.ledger, k.policy)
+	return err
+}
+
+// take takes in one leaf.
+func (k *keeper) take(leaf ledger.Leaf) error {
+	if leaf.Kind == ledger.KindClock {
+		body, err := decode[clockBody](leaf.Body)
+		k.boot = body.Boot
+		return err
+	}
+	c, _, err := change(leaf)
+	if err != nil {
+		return err
+	}
+	k.policy, err = k.policy.Apply(c)
+	return err
 }
 
 // judge asks what the clock is worth. It must not be behind what is on record, nor
@@ -91,7 +114,7 @@ func (k *keeper) judge(boot string) clock.Verdict {
 // moment gives what decisions depend on now. k.mu is held.
 func (k *keeper) moment() (consent.Moment, clock.Verdict) {
 	v := k.judge(k.boot)
-	return consent.Moment{Now: v.Now, ClockTrusted: v.Trusted, LedgerSound: k.fault == nil}, v
+	return consent.Moment{Now: v.Now, ClockTrusted: v.Trusted, LedgerSound: k.fault == nil, PolicySound: k.unread == nil, Uses: k.uses}, v
 }
 
 // now gives what decisions depend on now.
@@ -103,11 +126,13 @@ func (k *keeper) now() consent.Moment {
 }
 
 // widen records a change that gives something and then lets it act: on disk
-// before it acts.
+// before it acts. What a grant supersedes ends as the grant begins to act; if it
+// is on its way out then, the connection is cut.
 func (k *keeper) widen(ctx context.Context, c consent.Change) error {
 	k.mu.Lock()
 	next, err := k.policy.Apply(c)
 	m, _ := k.moment()
+	err = k.known(err)
 	k.mu.Unlock()
 	if err != nil {
 		return refused(err)
@@ -117,9 +142,25 @@ func (k *keeper) widen(ctx context.Context, c consent.Change) error {
 	}
 	k.mu.Lock()
 	k.policy = next
+	var cut func()
+	if k.current != nil && next.Successor(k.current.grant) != 0 {
+		cut = k.current.cut
+	}
 	k.mu.Unlock()
 	k.nudge()
+	if cut != nil {
+		cut()
+	}
 	return nil
+}
+
+// known gives why nothing can be added to what the owner decided, or else err.
+// k.mu is held.
+func (k *keeper) known(err error) error {
+	if k.unread == nil {
+		return err
+	}
+	return fmt.Errorf("%w: install the doorbelld that wrote it, or a newer one", k.unread)
 }
 
 // narrow lets a change that takes something away act at once, in memory, cuts
@@ -130,6 +171,7 @@ func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(cons
 	k.mu.Lock()
 	next, err := k.policy.Apply(c)
 	if err != nil {
+		err = k.known(err)
 		fault := k.fault
 		k.mu.Unlock()
 		if fault != nil { // perhaps it acts already, and could not be recorded
@@ -169,7 +211,7 @@ func stamp(m consent.Moment) time.Time {
 }
 
 func (k *keeper) record(ctx context.Context, at time.Time, c consent.Change) error {
-	body, err := encode(c)
+	body, err := changeBody(c)
 	if err != nil {
 		return err
 	}
@@ -241,23 +283,29 @@ func (k *keeper) nudge() {
 	}
 }
 
-// decide asks for every known recipient whether it may be told of e.
-func (k *keeper) decide(e event.Event) (all []consent.Decision, at time.Time) {
+// decide asks for every known recipient whether it may be told of e. told gives
+// the grant under which one was told of it last, or 0: for who knows nothing of it,
+// what goes on begins.
+func (k *keeper) decide(e event.Event, told func(recipient string) consent.GrantID) (all []consent.Decision, at time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m, _ := k.moment()
 	for _, r := range k.policy.Recipients() {
-		all = append(all, k.policy.Decide(e, r.Name, m))
+		theirs, under := e, told(r.Name)
+		if under == 0 && e.Phase == event.Update {
+			theirs.Phase = event.Start
+		}
+		all = append(all, k.policy.Continue(theirs, r.Name, under, m))
 	}
 	return all, m.Now
 }
 
 // decideFor asks for one recipient.
-func (k *keeper) decideFor(e event.Event, recipient string) consent.Decision {
+func (k *keeper) decideFor(e event.Event, recipient string, told consent.GrantID) consent.Decision {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m, _ := k.moment()
-	return k.policy.Decide(e, recipient, m)
+	return k.policy.Continue(e, recipient, told, m)
 }
 
 // commit records what was allowed, with what is to be sent, before a byte of it
@@ -266,7 +314,7 @@ func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error 
 	var entries []ledger.Entry
 	for _, t := range all {
 		e := t.event
-		body, err := encode(releaseBody{Grant: t.Grant, Recipient: t.Recipient, Category: e.Category, Level: t.Level, Event: e.ID, Phase: e.Phase})
+		body, err := encode(releaseBody{Grant: t.Grant, Recipient: t.Recipient, Category: e.Category, Level: t.Level, Event: e.ID, Phase: e.Phase, Begins: t.begins})
 		if err != nil {
 			return err
 		}
@@ -282,6 +330,13 @@ func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error 
 	}
 	if _, err := k.ledger.Release(context.WithoutCancel(ctx), at, entries); err != nil {
 		return k.broken(err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, t := range all {
+		if t.begins {
+			k.uses = k.policy.Used(k.uses, t.Grant, at)
+		}
 	}
 	return nil
 }

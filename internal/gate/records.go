@@ -18,8 +18,74 @@ const (
 	ttl     = time.Hour
 )
 
-// The bodies of leaves are JSON. Those of the owner's acts are the consent
-// changes themselves; these are the others.
+// The bodies of leaves are JSON. Those of the owner's acts are the consent changes
+// themselves, that of a grant with a version; these are the others. A field that is
+// not known is an error: what it says might be a limit.
+
+// grantVersion is of the body of a grant.
+const grantVersion = 2
+
+// grantBody is a grant as it stands in the ledger.
+type grantBody struct {
+	Version int `json:"version"`
+	consent.Grant
+}
+
+// firstGrantBody is a grant as it was written before it had a version: of every
+// animal, at all times, and as often as may be.
+type firstGrantBody struct {
+	ID        consent.GrantID `json:"id"`
+	Recipient string          `json:"recipient"`
+	Category  event.Category  `json:"category"`
+	Level     event.Level     `json:"level"`
+	Purpose   consent.Purpose `json:"purpose"`
+	Zones     []string        `json:"zones"`
+	From      time.Time       `json:"from"`
+	Until     time.Time       `json:"until"`
+}
+
+// firstAnimals are those that there were then.
+func firstAnimals() []event.Label {
+	return []event.Label{event.Dog, event.Cat, event.Bird, event.Horse, event.Sheep, event.Cow, event.Bear, event.OtherAnimal}
+}
+
+func (b firstGrantBody) grant() consent.Grant {
+	g := consent.Grant{
+		ID: b.ID, Recipient: b.Recipient, Category: b.Category, Level: b.Level, Purpose: b.Purpose, Zones: b.Zones,
+		Schedule: consent.Always(), Rate: consent.Unlimited(), Given: b.From, From: b.From, Until: b.Until,
+	}
+	if g.Category == event.Animal {
+		g.Labels = firstAnimals()
+	}
+	return g
+}
+
+// readGrant reads the body of a grant of any version so far.
+func readGrant(body []byte) (consent.AddGrant, error) {
+	var v struct {
+		Version *int `json:"version"`
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return consent.AddGrant{}, fmt.Errorf("reading a record: %w", err)
+	}
+	switch {
+	case v.Version == nil:
+		b, err := decode[firstGrantBody](body)
+		return consent.AddGrant{Grant: b.grant()}, err
+	case *v.Version == grantVersion:
+		b, err := decode[grantBody](body)
+		return consent.AddGrant{Grant: b.Grant}, err
+	}
+	return consent.AddGrant{}, fmt.Errorf("a grant of version %d: this doorbelld knows versions up to %d, a newer one wrote it", *v.Version, grantVersion)
+}
+
+// changeBody writes a change as it stands in the ledger.
+func changeBody(c consent.Change) ([]byte, error) {
+	if g, ok := c.(consent.AddGrant); ok {
+		return encode(grantBody{grantVersion, g.Grant})
+	}
+	return encode(c)
+}
 
 // clockBody says that the owner vouched for the clock during one boot.
 type clockBody struct {
@@ -34,6 +100,7 @@ type releaseBody struct {
 	Level     event.Level     `json:"level"`
 	Event     event.ID        `json:"event"`
 	Phase     event.Phase     `json:"phase"`
+	Begins    bool            `json:"begins,omitempty"` // the first of its event under this grant: it counts for the grant's rate
 }
 
 // outgoing is what lies in the outbox until it is settled, and then no more.
@@ -84,7 +151,7 @@ func change(l ledger.Leaf) (c consent.Change, ok bool, err error) {
 	case ledger.KindRecipientRemoved:
 		c, err = decode[consent.RemoveRecipient](l.Body)
 	case ledger.KindGrant:
-		c, err = decode[consent.AddGrant](l.Body)
+		c, err = readGrant(l.Body)
 	case ledger.KindRevoke:
 		c, err = decode[consent.Revoke](l.Body)
 	case ledger.KindPause:

@@ -17,7 +17,9 @@ import (
 // into a zone that it was granted starts there and then, what leaves it ends, and
 // what comes back is something new, with another id. A thing is told in each
 // category by itself, under the same id: of a dog one recipient may be told that
-// something moves, another that an animal is there, a third both.
+// something moves, another that an animal is there, a third both. An animal that is
+// taken for one of another kind is, to who was granted only that, like one that
+// left.
 type register struct {
 	keeper *keeper
 	tally  *tally
@@ -41,16 +43,18 @@ type account struct {
 
 // A tale is the last that was told in one category.
 type tale struct {
-	last  event.Event // as it was told
-	stay  int         // under which of the ids
-	ended bool        // as far as the recipient knows
+	last  event.Event     // as it was told
+	grant consent.GrantID // by whose leave
+	stay  int             // under which of the ids
+	ended bool            // as far as the recipient knows
 }
 
 // telling is one moment of an event as one recipient is to be told of it.
 type telling struct {
 	consent.Decision
-	event event.Event
-	stay  int
+	event  event.Event
+	stay   int
+	begins bool // the first of its life under the grant, as far as the recipient knows
 }
 
 func newRegister(k *keeper, t *tally, wake func()) *register {
@@ -64,7 +68,7 @@ func (r *register) happened(ctx context.Context, e event.Event) (told []string, 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v := r.visit(e)
-	decisions, at := r.keeper.decide(e)
+	decisions, at := r.keeper.decide(e, func(name string) consent.GrantID { return v.told[name].under(e.Category) })
 	var tellings []telling
 	for _, d := range decisions {
 		t, tell, terr := r.telling(v.told[d.Recipient], e, d)
@@ -123,7 +127,7 @@ func (v *visit) tell(t telling) {
 	if t.stay == len(a.ids) {
 		a.ids = append(a.ids, t.event.ID)
 	}
-	a.tales[t.event.Category] = tale{last: t.event, stay: t.stay, ended: t.event.Phase == event.End}
+	a.tales[t.event.Category] = tale{last: t.event, grant: t.Grant, stay: t.stay, ended: t.event.Phase == event.End}
 }
 
 // telling fits e to what the recipient of d knows of its visit; a is nil if it
@@ -137,7 +141,7 @@ func (r *register) telling(a *account, e event.Event, d consent.Decision) (t tel
 	switch {
 	case d.Allowed() && begun:
 		e.ID, e.Start = known.last.ID, known.last.Start
-		return telling{d, e, known.stay}, true, nil
+		return telling{d, e, known.stay, d.Grant != known.grant}, true, nil
 	case d.Allowed() && e.Phase == event.End:
 		return t, false, nil // the end of what it was never told of
 	case d.Allowed():
@@ -150,14 +154,23 @@ func (r *register) telling(a *account, e event.Event, d consent.Decision) (t tel
 		} else if _, err := rand.Read(e.ID[:]); err != nil {
 			return t, false, fmt.Errorf("drawing an event id: %w", err)
 		}
-		return telling{d, e, stay}, true, nil
-	case begun && d.Reason == consent.OtherZone:
+		return telling{d, e, stay, true}, true, nil
+	case begun && (d.Reason == consent.OtherZone || d.Reason == consent.OtherLabel):
 		last := known.last
 		last.Phase, last.At = event.End, e.At
-		d = r.keeper.decideFor(last, d.Recipient)
-		return telling{d, last, known.stay}, d.Allowed(), nil
+		d = r.keeper.decideFor(last, d.Recipient, known.grant)
+		return telling{d, last, known.stay, d.Grant != known.grant}, d.Allowed(), nil
 	}
 	return t, false, nil
+}
+
+// under gives the grant under which the recipient knows that something goes on in
+// c; 0 if it does not.
+func (a *account) under(c event.Category) consent.GrantID {
+	if a == nil || a.tales[c].ended {
+		return 0
+	}
+	return a.tales[c].grant
 }
 
 // next gives the stay that a life beginning in c belongs to: the one that goes on in

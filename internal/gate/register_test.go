@@ -185,7 +185,7 @@ func TestRevocationWithoutALedger(t *testing.T) {
 			t.Errorf("revoke says %v", err)
 		}
 	}
-	if p, _ := b.Policy(); !p.Revoked(id) {
+	if p, _ := b.Policy(); p.Standing(id, time.Now()) != consent.Revoked {
 		t.Error("it does not act")
 	}
 	if _, err := b.AddGrant(ctx, Draft{}); !isRefused(err) {

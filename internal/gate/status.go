@@ -2,6 +2,7 @@ package gate
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,9 @@ type Status struct {
 	Broker BrokerStatus  `json:"broker"`
 	Clock  ClockStatus   `json:"clock"`
 	Ledger string        `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
+	Policy string        `json:"policy_fault,omitempty"` // why not all that the owner decided can be read; "" if it can
 	Paused PauseStatus   `json:"pause"`
+	Ending []Ending      `json:"ending,omitempty"` // grants that end soon, the first of them first
 	Want   WantStatus    `json:"want"`
 	Counts Counts        `json:"counts"`
 }
@@ -77,6 +80,29 @@ type PauseStatus struct {
 	Until       time.Time `json:"until,omitzero"`
 	Counted     bool      `json:"counted,omitzero"`
 	LeftSeconds int64     `json:"left_seconds,omitzero"` // of one that is Counted
+}
+
+// Ending is a grant that ends within two weeks, and that nobody renewed yet.
+type Ending struct {
+	Grant     consent.GrantID `json:"grant"`
+	Recipient string          `json:"recipient"`
+	Category  event.Category  `json:"category"`
+	Until     time.Time       `json:"until"`
+}
+
+// endingSoon is how long before its end a grant is spoken of.
+const endingSoon = 14 * 24 * time.Hour
+
+// ending gives the grants that end soon after now.
+func ending(p consent.Policy, now time.Time) []Ending {
+	var all []Ending
+	for _, g := range p.Grants() {
+		if p.Standing(g.ID, now) > consent.Expired && !now.Before(g.Until.Add(-endingSoon)) {
+			all = append(all, Ending{g.ID, g.Recipient, g.Category, g.Until})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Ending) int { return a.Until.Compare(b.Until) })
+	return all
 }
 
 // WantStatus is what the eye was asked to compute.

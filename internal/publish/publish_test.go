@@ -19,9 +19,13 @@ var at = time.Date(2026, 6, 1, 12, 34, 56, 789e6, time.UTC)
 // released gives the release of e at a level, by a policy that grants just that.
 func released(t interface{ Fatal(...any) }, e event.Event, l event.Level) consent.Release {
 	var p consent.Policy
-	g := consent.Grant{ID: 1, Recipient: "home", Category: e.Category, Level: l, Purpose: consent.OwnerAlert, Zones: []string{e.Zone}, From: e.Start, Until: e.At.Add(time.Hour)}
+	g := consent.Grant{ID: 1, Recipient: "home", Category: e.Category, Level: l, Purpose: consent.OwnerAlert, Zones: []string{e.Zone},
+		Schedule: consent.Always(), Rate: consent.Unlimited(), Given: e.Start, From: e.Start, Until: e.At.Add(time.Hour)}
 	if e.Category == event.Ring {
 		g.Zones = nil
+	}
+	if e.Category == event.Animal {
+		g.Labels = []event.Label{e.Label}
 	}
 	for _, c := range []consent.Change{consent.AddRecipient{Recipient: consent.Recipient{Name: "home", Kind: consent.Owner}}, consent.AddGrant{Grant: g}} {
 		next, err := p.Apply(c)
@@ -30,7 +34,7 @@ func released(t interface{ Fatal(...any) }, e event.Event, l event.Level) consen
 		}
 		p = next
 	}
-	r, d := p.Release(consent.Record{Index: 2, Grant: 1, Recipient: "home", Level: l, Event: e}, consent.Moment{Now: e.At, ClockTrusted: true, LedgerSound: true})
+	r, d := p.Release(consent.Record{Index: 2, Grant: 1, Recipient: "home", Level: l, Event: e}, consent.Moment{Now: e.At, ClockTrusted: true, LedgerSound: true, PolicySound: true})
 	if !r.Valid() {
 		t.Fatal(d)
 	}

@@ -1,0 +1,216 @@
+package console
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The household may do what narrows, and ask who is told what. An endpoint that is
+// added is the owner's until it is put on this list.
+func TestHouseholdMayOnlyNarrow(t *testing.T) {
+	o := newOwner()
+	h := newHandler(o, slog.New(slog.DiscardHandler))
+	var let []string
+	for name := range h.endpoints {
+		method, path, _ := strings.Cut(name, " ")
+		for role, as := range map[Role]string{Stranger: "a stranger", Household: "the household", TheOwner: "the owner"} {
+			r := httptest.NewRequest(method, path, http.NoBody)
+			r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller{uid: 1234, role: role}))
+			status, _ := h.answer(httptest.NewRecorder(), r)
+			switch refused := status == http.StatusForbidden; {
+			case role == TheOwner && refused, role == Stranger && !refused:
+				t.Errorf("%s asks for %s: status %d", as, name, status)
+			case role == Household && !refused:
+				let = append(let, name)
+			}
+		}
+	}
+	slices.Sort(let)
+	if want := []string{"GET /v1/who-sees", "POST /v1/pause"}; !slices.Equal(let, want) {
+		t.Errorf("the household may ask for %v, want %v", let, want)
+	}
+	r := httptest.NewRequest("GET", "/v1/who-sees", http.NoBody)
+	if status, _ := h.answer(httptest.NewRecorder(), r); status != http.StatusForbidden {
+		t.Errorf("of whom nothing is known may ask: status %d", status)
+	}
+}
+
+// somebodyElse gives a user that is neither root nor the one who runs the test,
+// and the name of one of its groups.
+func somebodyElse(t *testing.T) (who *user.User, uid int, group string) {
+	t.Helper()
+	who, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skipf("there is no second user here: %v", err)
+	}
+	if uid, err = strconv.Atoi(who.Uid); err != nil || uid == os.Geteuid() || uid == 0 {
+		t.Skipf("there is no second user here: %v, %v", who, err)
+	}
+	g, err := user.LookupGroupId(who.Gid)
+	if err != nil {
+		t.Skipf("its group has no name: %v", err)
+	}
+	return who, uid, g.Name
+}
+
+func TestRoles(t *testing.T) {
+	who, uid, group := somebodyElse(t)
+	for _, tc := range []struct {
+		access Access
+		want   Role
+	}{
+		{Access{}, Stranger},
+		{Access{Owner: who.Username}, TheOwner},
+		{Access{OwnerGroup: group}, TheOwner},
+		{Access{HouseholdGroup: group}, Household},
+		{Access{Owner: "no_such_user", OwnerGroup: "no_such_group", HouseholdGroup: "no_such_group"}, Stranger},
+		{Access{Owner: "root", OwnerGroup: "root", HouseholdGroup: "root"}, Stranger},
+		{Access{OwnerGroup: group, HouseholdGroup: group}, TheOwner},
+	} {
+		if got := tc.access.role(uid); got != tc.want {
+			t.Errorf("%+v: role %d, want %d", tc.access, got, tc.want)
+		}
+		if a := tc.access; a.role(0) != TheOwner || a.role(os.Geteuid()) != TheOwner || a.role(nobody) != Stranger || a.role(2_000_000_000) != Stranger {
+			t.Errorf("%+v: root, the daemon's own user, whom the kernel does not name, whom the machine does not know: %d %d %d %d",
+				a, a.role(0), a.role(os.Geteuid()), a.role(nobody), a.role(2_000_000_000))
+		}
+	}
+	a := Access{Owner: "no_such_user", OwnerGroup: "no_such_group", HouseholdGroup: group}
+	if got := a.unknown(); !slices.Equal(got, []string{"user no_such_user", "group no_such_group"}) {
+		t.Errorf("unknown: %v", got)
+	}
+}
+
+// A member of the household pauses over the socket, and gets no further.
+func TestTheHouseholdAsks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can ask as somebody else")
+	}
+	who, uid, group := somebodyElse(t)
+	gid, err := strconv.Atoi(who.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := os.MkdirTemp("", "household") // which others can look into, as t.TempDir's they can not
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "run", "doorbelld.sock")
+	o := newOwner()
+	serveAt(t, path, o, Access{HouseholdGroup: group})
+	for name, want := range map[string]fs.FileMode{path: fs.ModeSocket | 0o666, filepath.Dir(path): fs.ModeDir | 0o711} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
+		}
+	}
+	for what, want := range map[string]string{
+		"pause": "<nil>", "who-sees": "<nil>",
+		"resume": "that is the owner's to do", "status": "that is the owner's to do",
+	} {
+		child := exec.Command("/proc/self/exe")
+		child.Env = []string{askVariable + "=" + path, whatVariable + "=" + what}
+		child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		out, err := child.CombinedOutput()
+		if err != nil {
+			t.Skipf("cannot run as %s: %v", who.Username, err)
+		}
+		if !strings.HasPrefix(string(out), want) {
+			t.Errorf("%s: %s, want %s", what, out, want)
+		}
+	}
+	if _, paused := mustPolicy(o).PausedUntil(o.now); !paused {
+		t.Error("nothing is paused")
+	}
+}
+
+// serveAt serves o at path until the test ends.
+func serveAt(t *testing.T, path string, o Owner, a Access) {
+	t.Helper()
+	l, err := listen(path, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, l, Options{Path: path, Owner: o, Access: a, Log: slog.New(slog.DiscardHandler)})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+// Who is not the owner and comes too often is hung up on, and never takes a
+// slot from the owner.
+func TestOthersAreNotInTheOwnersWay(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can ask as somebody else")
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := listen(path, Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range maxStrangers {
+		l.slots[Stranger] <- struct{}{} // all that there are
+	}
+	_, uid, _ := somebodyElse(t)
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(path); dir != filepath.Dir(os.TempDir()) && len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		defer close(accepted)
+		if c, err := l.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	child := exec.Command("/proc/self/exe")
+	child.Env = []string{askVariable + "=" + path}
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	if out, err := child.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "asking the daemon: ") {
+		t.Fatalf("one stranger too many: %s, %v", out, err)
+	}
+	mine, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mine.Close()
+	c, ok := <-accepted
+	if !ok || c.(*conn).caller.role != TheOwner {
+		t.Fatal("the owner was not let in after it")
+	}
+	if len(l.slots[TheOwner]) != 1 {
+		t.Errorf("%d slots of the owner's are taken", len(l.slots[TheOwner]))
+	}
+	c.Close()
+	if len(l.slots[TheOwner]) != 0 {
+		t.Error("a slot is not given back")
+	}
+}
