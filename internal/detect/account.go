@@ -54,6 +54,7 @@ type Present struct {
 	Category event.Category // Motion, or what looks agree that it is; there may be one of each
 	Box      event.Box      // where it was last seen, fractions of the picture
 	Unseen   time.Duration  // since it was last seen moving, or in a look
+	Stirs    bool           // it stands still and shows signs of life
 }
 
 // An Account says what a Watcher made of one frame, and why: for people who
@@ -103,7 +104,7 @@ func (w *Watcher) Account() Account {
 	}
 	for i := range w.tracks.list {
 		if t := &w.tracks.list[i]; t.id != 0 {
-			a.Present = append(a.Present, Present{Track: t.id, Category: event.Motion, Box: t.box, Unseen: w.last - t.seen})
+			a.Present = append(a.Present, Present{Track: t.id, Category: event.Motion, Box: t.box, Unseen: w.last - t.seen, Stirs: t.stays(w.last)})
 		}
 	}
 	for i := range w.things.list {

@@ -13,6 +13,8 @@ func (b pixelBox) union(c pixelBox) pixelBox {
 	return pixelBox{min(b.x0, c.x0), min(b.y0, c.y0), max(b.x1, c.x1), max(b.y1, c.y1)}
 }
 
+func (b pixelBox) holds(x, y int) bool { return x >= b.x0 && x < b.x1 && y >= b.y0 && y < b.y1 }
+
 func (b pixelBox) pixels() int { return max(0, b.x1-b.x0) * max(0, b.y1-b.y0) }
 
 // A region is something that moves, in one frame.

@@ -48,6 +48,7 @@ type scene struct {
 	least      size    // what a region must have to count
 
 	past    past
+	then    *moment       // what the last frame was compared with, of lag ago; nil if nothing was
 	fresh   bool          // no frame was looked at yet
 	changed float64       // share of the seen pixels that differ in the last frame
 	last    time.Duration // PTS of the last frame
@@ -143,6 +144,7 @@ func (s *scene) compareWith(now *moment, pts time.Duration) []region {
 	s.light = fitLight(s.light, now.pix, s.background, s.samples)
 	now.light = s.light
 	then := s.past.before(pts - lag)
+	s.then = then
 	passed, age := float32(min(dt, longestGap).Seconds()), float32((pts - s.adopted).Seconds())
 	s.changed = float64(s.compare(now, then, passed, age)) / float64(max(1, s.seen))
 	if s.disturbed(pts) {
@@ -182,6 +184,7 @@ func (s *scene) adopt(now *moment, pts time.Duration) {
 	now.light = s.light
 	s.adopted, s.upset = pts, false
 	s.past.forget()
+	s.then = nil
 	s.cells.found, s.cells.refused = s.cells.found[:0], s.cells.refused[:0]
 }
 

@@ -37,7 +37,8 @@ type outcome struct {
 	due      float64 // within which it was to be told
 	pieces   int     // starts that are the thing
 	stray    []told  // starts that are not
-	unclosed bool    // something is still told of long after all is over
+	lingered bool    // something was still told of six seconds after all was over …
+	unclosed bool    // … and longer than anything may that does not move
 	all      []told
 }
 
@@ -81,12 +82,20 @@ func (k take) show(t testing.TB) outcome {
 	}
 	f, ends, over, comes, goes := k.film()
 	out := outcome{take: k, late: math.NaN(), due: 1}
+	last := ends + (lingers + gone).Seconds()
+	alive := 0
 	for n := 0; ; n++ {
 		at := frameTime(n, k.fps)
-		if at.Seconds() > ends {
+		if out.lingered = out.lingered || at.Seconds() > ends && alive > 0; at.Seconds() > ends && (alive == 0 || at.Seconds() > last) {
 			break
 		}
 		for _, s := range w.Step(f.frame(at.Seconds()), at) {
+			switch s.Phase {
+			case event.Start:
+				alive++
+			case event.End:
+				alive--
+			}
 			out.all = append(out.all, told{s, at})
 		}
 	}
@@ -132,8 +141,8 @@ func touches(f *film, s told) bool {
 
 // A score sums up outcomes.
 type score struct {
-	takes, things, found, stray, strayTakes, pieces, unclosed int
-	late                                                      []float64
+	takes, things, found, stray, strayTakes, pieces, lingered, unclosed int
+	late                                                                []float64
 }
 
 func (s *score) add(o outcome) {
@@ -141,6 +150,9 @@ func (s *score) add(o outcome) {
 	s.stray += len(o.stray)
 	if len(o.stray) > 0 {
 		s.strayTakes++
+	}
+	if o.lingered {
+		s.lingered++
 	}
 	if o.unclosed {
 		s.unclosed++
@@ -168,8 +180,8 @@ func (s *score) String() string {
 		}
 		return s.late[int(q*float64(len(s.late)-1))]
 	}
-	return fmt.Sprintf("%4d takes, %3d false starts in %d; things in time %4d of %4d, after %.1f s (p50) %.1f s (p90); in pieces %d, unclosed %d",
-		s.takes, s.stray, s.strayTakes, s.found, s.things, p(0.5), p(0.9), s.pieces, s.unclosed)
+	return fmt.Sprintf("%4d takes, %3d false starts in %d; things in time %4d of %4d, after %.1f s (p50) %.1f s (p90); in pieces %d, lingered %d, unclosed %d",
+		s.takes, s.stray, s.strayTakes, s.found, s.things, p(0.5), p(0.9), s.pieces, s.lingered, s.unclosed)
 }
 
 // stressSeeds gives how many seeds the stress films are made with:

@@ -15,6 +15,7 @@ const (
 	hidden    = 4 * time.Second        // …and while something else covers its place
 	zoneProof = 500 * time.Millisecond // how long it must stand in another zone before that is told
 	tellEvery = 10 * time.Second       // between updates that tell of a new place in the same zone
+	stopping  = 10 * time.Second       // how long less and less of a track may move before it is taken to have become small
 	partly    = time.Second            // how long a track may be seen in part only before that part is taken for all of it
 )
 
@@ -25,7 +26,14 @@ type track struct {
 	// is where all of it should be.
 	whole   event.Box
 	wholeAt time.Duration
-	id      uint32 // 0 until it is proven
+	// place is where all of it was last seen; when it comes to a stop, less and
+	// less of it moves.
+	place   event.Box
+	placeAt time.Duration
+	stir    [2]float64    // shares of the pixels that stir: there, and elsewhere
+	stirAt  time.Duration // when they were taken last
+	stirred time.Duration // when he stirred there last
+	id      uint32        // 0 until it is proven
 	box     event.Box
 	vx, vy  float64 // of its centre, picture widths and heights a second
 	born    time.Duration
@@ -49,7 +57,7 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 }
 
 // expected gives where the track should be at now if it went on as it did.
@@ -64,9 +72,13 @@ func (t *track) expected(now time.Duration) event.Box {
 // follow takes s over as where the track is now.
 func (t *track) follow(s spotting, now time.Duration) {
 	const smooth, part = 0.4, 0.6
+	if t.stays(now) {
+		t.whole, t.wholeAt = t.place, now
+	}
 	whole := t.expected(now)
 	if s.box.W*s.box.H < part*whole.W*whole.H && inside(whole, s.box.Centre()) && now-t.wholeAt <= partly {
 		t.whole = whole // before a wall like its coat only its head shows
+		t.vx, t.vy = t.vx/2, t.vy/2
 	} else {
 		if dt := (now - t.seen).Seconds(); dt > 0 {
 			from, to := t.whole.Centre(), s.box.Centre()
@@ -74,6 +86,9 @@ func (t *track) follow(s spotting, now time.Duration) {
 			t.vy += smooth * ((to.Y-from.Y)/dt - t.vy)
 		}
 		t.whole, t.wholeAt = s.box, now
+	}
+	if all := 0.8; t.whole.W*t.whole.H >= all*t.place.W*t.place.H || !inside(t.place, t.whole.Centre()) || now-t.placeAt > stopping {
+		t.place, t.placeAt = t.whole, now
 	}
 	t.box, t.seen = s.box, now
 	t.hits++
@@ -108,6 +123,8 @@ func (t *track) over(now time.Duration) bool {
 		return false
 	case t.id == 0:
 		return t.missed >= 2 && unseen > forgiven
+	case t.stays(now):
+		return false
 	case t.covered:
 		return unseen > hidden
 	}

@@ -183,6 +183,10 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 					continue
 				}
 				a := affinity(b, found[k].box)
+				if t.mayBe(found[k].box, now) {
+					const little = 0.05
+					a = max(a, little, affinity(t.place, found[k].box))
+				}
 				if t.held {
 					a = max(a, affinity(t.stands, found[k].box))
 				}

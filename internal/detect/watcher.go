@@ -61,6 +61,7 @@ type Watcher struct {
 
 	place  func(pixelBox) (event.Box, int) // bound once: a method value would allocate
 	stands func(event.Box) (int, bool)     // as well
+	stirs  func(event.Box) (float64, float64, bool)
 	found  []spotting
 	known  []Sighting // what there is to tell, wanted or not
 	out    []Sighting
@@ -87,7 +88,7 @@ func New(o Options) (*Watcher, error) {
 		opts: o, tracks: newTracks(), things: newThings(), teller: newTeller(), last: -1,
 		found: make([]spotting, 0, maxRegions), known: make([]Sighting, 0, 2*(maxTracks+maxObjects)), out: make([]Sighting, 0, 2*(maxTracks+maxObjects)),
 	}
-	w.place, w.stands = w.locate, w.standing
+	w.place, w.stands, w.stirs = w.locate, w.standing, w.stirring
 	w.tracks.heir = func(b event.Box) uint32 { return w.things.heir(&w.tracks, b) }
 	return w, nil
 }
@@ -131,6 +132,9 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 	if !w.teller.wantsObjects() {
 		w.known = w.things.finish(w.known[:0])
 		w.tell()
+	}
+	if fresh {
+		w.tracks.signs(pts, w.stirs)
 	}
 	w.things.hold(&w.tracks, w.teller.wanted)
 	if fresh {
@@ -207,11 +211,20 @@ func (w *Watcher) locate(b pixelBox) (event.Box, int) {
 // standing gives the zone that the foot of a thing at b stands in; ok is false if
 // none of b lies in any.
 func (w *Watcher) standing(b event.Box) (zone int, ok bool) {
-	v := w.scene.view
-	return v.foot(pixelBox{
+	return w.scene.view.foot(w.scene.view.pixels(b))
+}
+
+// stirring is scene.stirs for fractions of the picture.
+func (w *Watcher) stirring(b event.Box) (in, elsewhere float64, ok bool) {
+	return w.scene.stirs(w.scene.view.pixels(b))
+}
+
+// pixels gives the working pixels that b touches.
+func (v *view) pixels(b event.Box) pixelBox {
+	return pixelBox{
 		max(int(b.X*float64(v.w)), 0), max(int(b.Y*float64(v.h)), 0),
 		min(int(math.Ceil((b.X+b.W)*float64(v.w))), v.w), min(int(math.Ceil((b.Y+b.H)*float64(v.h))), v.h),
-	})
+	}
 }
 
 // foot gives the zone of the lowest pixel on b's middle line that lies in one,

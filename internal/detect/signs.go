@@ -1,0 +1,115 @@
+package detect
+
+import (
+	"time"
+
+	"doorbelld/internal/event"
+)
+
+// Someone who stands still moves too little to be a region, and becomes
+// background within seconds. But he breathes, sways and turns his head: where he
+// stands more pixels stir than elsewhere. A bottle that was put down does not,
+// and leaves stir beside the place as well.
+const (
+	stirShare = 0.002 // of the pixels of the place that must stir …
+	stirTimes = 2     // … and how many times as many as elsewhere
+	stirTime  = 1.0   // s, over which that is taken
+	stirsFrom = 2 * lag
+	stirQuiet = 2500 * time.Millisecond // how long he may not stir
+	lingers   = 30 * time.Second        // how long he is believed to be there without having moved
+)
+
+// stirs gives the shares of the pixels that move in b, and elsewhere: around b or
+// in all the rest, whichever is more. Moving is between the last frame and the
+// one it was compared with; what moves all the time does not count. ok is false
+// if nothing can be said.
+func (s *scene) stirs(b pixelBox) (in, elsewhere float64, ok bool) {
+	if s.then == nil || s.upset {
+		return 0, 0, false
+	}
+	now := s.past.newest(0)
+	lt := now.light.after(s.then.light)
+	// What a pixel's own noise is said to be is what he made of it. The rest of
+	// the picture tells better.
+	var noise, sampled float32
+	for _, i := range s.samples {
+		if !b.holds(int(i)%s.view.w, int(i)/s.view.w) {
+			d := now.pix[i] - lt.of(s.then.pix[i])
+			noise, sampled = noise+max(d, -d), sampled+1
+		}
+	}
+	limit := leastChange + noiseFactor*noise/max(1, sampled)
+	ring := b.grow(max(b.x1-b.x0, b.y1-b.y0)/3, s.view.w, s.view.h)
+	var stir, all [3]int // in b, around it, in the rest
+	for y := range s.view.h {
+		o := y * s.view.w
+		calm := s.cells.calm[y/s.cells.side*s.cells.w:]
+		for x := range s.view.w {
+			i := o + x
+			if !s.view.seen[i] || calm[s.cells.column[x]] > 1 {
+				continue
+			}
+			where := 2
+			switch {
+			case b.holds(x, y):
+				where = 0
+			case ring.holds(x, y):
+				where = 1
+			}
+			all[where]++
+			if d := now.pix[i] - lt.of(s.then.pix[i]); d > limit || d < -limit {
+				stir[where]++
+			}
+		}
+	}
+	share := func(k int) float64 { return float64(stir[k]) / float64(max(1, all[k])) }
+	return share(0), max(share(1), share(2)), true
+}
+
+// signs notes which of the tracks that were not seen lately stir where they were
+// last; stirs is scene.stirs for fractions of the picture.
+func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere float64, ok bool)) {
+	for i := range ts.list {
+		t := &ts.list[i]
+		unseen := now - t.seen
+		if t.id == 0 || unseen <= stirsFrom || unseen > lingers || ts.occupied(t.place) {
+			t.stir = [2]float64{}
+			t.stirAt = now
+			continue
+		}
+		if in, elsewhere, ok := stirs(t.place); ok {
+			dt := (now - t.stirAt).Seconds()
+			rate := dt / (stirTime + dt)
+			t.stir[0] += rate * (in - t.stir[0])
+			t.stir[1] += rate * (elsewhere - t.stir[1])
+			t.stirAt = now
+		}
+		if t.stir[0] >= stirShare && t.stir[0] >= stirTimes*t.stir[1] {
+			t.stirred = now
+		}
+	}
+}
+
+// occupied reports whether a track was seen at b in the last frame: then what
+// stirs there is that.
+func (ts *tracks) occupied(b event.Box) bool {
+	for i := range ts.list {
+		if t := &ts.list[i]; t.missed == 0 && t.box.IoU(b) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBe reports whether a spotting at b may be a part of t, which stands still or
+// just came to a stop: a hand, a head.
+func (t *track) mayBe(b event.Box, now time.Duration) bool {
+	const part = 0.5 // of the place
+	halts := now-t.seen <= partly && b.W*b.H < part*t.place.W*t.place.H
+	return t.id != 0 && (t.stays(now) || halts) && inside(t.place, b.Centre())
+}
+
+// stays reports whether t stands still where it was, rather than having left.
+func (t *track) stays(now time.Duration) bool {
+	return t.stirred > t.seen && now-t.stirred <= stirQuiet && now-t.seen <= lingers
+}
