@@ -37,7 +37,7 @@ type step struct {
 	env    string // NAME=value for the command, or nothing
 	cmd    []string
 	silent bool   // what it prints is what it found: any output is a failure
-	shows  string // a file that it leaves for people to read
+	shows  string // a file that it leaves for people to read, unless all its tests are skipped
 
 	// beside: the steps after it do not wait for it, up to one that is to have the
 	// machine alone, because it measures.
@@ -144,7 +144,7 @@ func (st step) run(ctx context.Context, root string) result {
 		r.output, r.ok = st.execute(ctx, root)
 	}
 	r.took = time.Since(began)
-	if st.shows != "" && r.ok {
+	if st.shows != "" && r.ok && !skipped(r.report) {
 		text, err := os.ReadFile(shows)
 		if err != nil {
 			r.output, r.ok = "it left nothing to show: "+err.Error()+"\n", false
@@ -154,6 +154,11 @@ func (st step) run(ctx context.Context, root string) result {
 		}
 	}
 	return r
+}
+
+// skipped reports whether there were tests and none of them could run.
+func skipped(r gotest.Report) bool {
+	return len(r.Tests) > 0 && len(r.With(gotest.Skip)) == len(r.Tests)
 }
 
 // test runs go test; what its tests said is in the report.
