@@ -69,16 +69,8 @@ func TestDamagedModel(t *testing.T) {
 			g.untilNetwork(link.NetworkUnwanted)
 			g.want(event.Motion, event.Animal)
 			g.untilNetwork(link.NetworkDamaged)
-			for {
-				switch m := (<-g.said).(type) {
-				case link.Sighting:
-					if m.Category != event.Motion {
-						t.Errorf("without a network: %+v", m)
-					}
-					return
-				case nil:
-					t.Fatalf("the eye ended: %v", <-g.ended)
-				}
+			if s := g.nextSighting(); s.Category != event.Motion {
+				t.Errorf("without a network: %+v", s)
 			}
 		})
 	}
