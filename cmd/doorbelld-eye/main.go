@@ -21,6 +21,10 @@ const firstOutput = 5
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := eye.KeepHanded(); err != nil {
+		fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
+		os.Exit(1)
+	}
 	conn := os.NewFile(linkFD, "link")
 	if _, err := conn.Stat(); err != nil {
 		fmt.Fprintln(os.Stderr, "doorbelld-eye: there is no link on descriptor 3: this program is started by `doorbelld run`")

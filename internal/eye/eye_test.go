@@ -116,6 +116,25 @@ func (g *gateEnd) until(c link.Camera) (seen []link.Sighting, last link.Health) 
 	}
 }
 
+// nextSighting gives what the eye sees next.
+func (g *gateEnd) nextSighting() link.Sighting {
+	g.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case m, ok := <-g.said:
+			if s, is := m.(link.Sighting); is {
+				return s
+			}
+			if !ok {
+				g.t.Fatalf("the eye ended before it saw anything: %v", <-g.ended)
+			}
+		case <-timeout:
+			g.t.Fatal("nothing was seen")
+		}
+	}
+}
+
 func (g *gateEnd) result() error {
 	g.t.Helper()
 	select {
@@ -182,22 +201,10 @@ func TestWishThatEndsEndsLives(t *testing.T) {
 	g := runEye(t)
 	g.setup(s)
 	g.want(event.Motion)
-	next := func() link.Sighting {
-		for {
-			select {
-			case m := <-g.said:
-				if s, ok := m.(link.Sighting); ok {
-					return s
-				}
-			case <-time.After(patience):
-				t.Fatal("nothing was seen")
-			}
-		}
-	}
-	first := next()
+	first := g.nextSighting()
 	g.want()
 	for s := first; s.Phase != event.End; {
-		if s = next(); s.Track != first.Track {
+		if s = g.nextSighting(); s.Track != first.Track {
 			t.Fatalf("after %+v came %+v", first, s)
 		}
 	}

@@ -140,3 +140,16 @@ func TestRunWithoutWhatItShows(t *testing.T) {
 		t.Errorf("reported that all is well:\n%s", &out)
 	}
 }
+
+// Where a machine can run none of a step's tests, there is nothing that they could
+// have left; that one of them is skipped excuses nothing.
+func TestRunSkippedWithoutWhatItShows(t *testing.T) {
+	root := newModule(t, false)
+	var out strings.Builder
+	if !run(t.Context(), root, []step{{name: "away", cmd: words("go test -count=1 -run TestAway ./b"), shows: "report"}}, &out) {
+		t.Errorf("all is skipped, and it reported a failure:\n%s", &out)
+	}
+	if run(t.Context(), root, []step{{name: "some", cmd: words("go test -count=1 ./b"), shows: "report"}}, &out) {
+		t.Errorf("one passed and left nothing, and it reported that all is well:\n%s", &out)
+	}
+}

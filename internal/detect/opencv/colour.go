@@ -123,6 +123,8 @@ func pixels(part event.Box, w, h int) image.Rectangle {
 func colourFlags(n int) gocv.IMReadFlag {
 	f := gocv.IMReadIgnoreOrientation
 	switch n {
+	case 8:
+		return f | gocv.IMReadReducedColor8
 	case 4:
 		return f | gocv.IMReadReducedColor4
 	case 2:

@@ -66,7 +66,7 @@ func TestDraw(t *testing.T) {
 
 // A frame is shown whole, large ones smaller.
 func TestWhole(t *testing.T) {
-	for _, tt := range []struct{ w, h, wantW, wantH int }{{320, 240, 320, 240}, {1280, 720, 1280, 720}, {1920, 1080, 960, 540}, {641, 361, 641, 361}} {
+	for _, tt := range []struct{ w, h, wantW, wantH int }{{320, 240, 320, 240}, {1280, 720, 1280, 720}, {1920, 1080, 960, 540}, {641, 361, 641, 361}, {3000, 1000, 750, 250}, {5122, 90, 641, 12}} {
 		p, err := NewDecoder().Whole(mjpeg(t, scene(tt.w, tt.h)))
 		if err != nil {
 			t.Fatal(err)
