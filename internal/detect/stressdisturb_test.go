@@ -260,8 +260,7 @@ func foliage(f *film, rng *rand.Rand, gust func(at float64) float64) func([]floa
 			between(rng, 0.1, 0.3) * float64(h), between(rng, 0, 6), between(rng, 2, 8)})
 	}
 	tone, contrast := between(rng, 50, 110), between(rng, 20, 55)
-	var reach []float32 // how far a pixel may be moved, 0 to 1
-	reach = make([]float32, w*h)
+	reach := make([]float32, w*h) // how far a pixel may be moved, 0 to 1
 	for i := range still {
 		x, y := float64(i%w), float64(i/w)
 		in := 0.0

@@ -110,7 +110,6 @@ func (f *film) disturb(at float64) {
 // cameras do.
 type exposure struct {
 	tau, gain, target, last float64
-	base                    float64
 }
 
 func (e *exposure) apply(pix []float32, at float64) {

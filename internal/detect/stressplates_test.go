@@ -29,18 +29,18 @@ func (r rough) lattice(x, y int) float64 {
 
 func (r rough) at(x, y, scale float64, octaves int) float64 {
 	sum, weight := 0.0, 1.0
-	for range octaves {
+	for k := range octaves {
+		layer := rough{r.seed + uint64(k)}
 		fx, fy := x/scale, y/scale
 		x0, y0 := math.Floor(fx), math.Floor(fy)
 		tx, ty := fx-x0, fy-y0
 		tx, ty = tx*tx*(3-2*tx), ty*ty*(3-2*ty)
 		ix, iy := int(x0), int(y0)
-		top := r.lattice(ix, iy)*(1-tx) + r.lattice(ix+1, iy)*tx
-		low := r.lattice(ix, iy+1)*(1-tx) + r.lattice(ix+1, iy+1)*tx
+		top := layer.lattice(ix, iy)*(1-tx) + layer.lattice(ix+1, iy)*tx
+		low := layer.lattice(ix, iy+1)*(1-tx) + layer.lattice(ix+1, iy+1)*tx
 		sum += weight * (top*(1-ty) + low*ty)
 		weight /= 2
 		scale /= 2
-		r.seed++
 	}
 	return sum / 1.6
 }
