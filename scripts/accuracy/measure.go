@@ -84,7 +84,7 @@ func measure(ctx context.Context, b bencher, media string, words io.Writer) (*re
 	if err != nil {
 		return nil, fmt.Errorf("doorbelld version: %w", err)
 	}
-	r.version, r.machine = strings.TrimSpace(string(version)), machine()
+	r.version, r.machine = withCommit(ctx, strings.TrimSpace(string(version)), "."), machine()
 
 	stills, err := judge.Stills(media)
 	if err != nil {
@@ -216,6 +216,31 @@ func (s *stillScores) count(still judge.Still, found map[string]bool) {
 			s.missed = append(s.missed, fmt.Sprintf("false %s in %s", what, still.Name))
 		}
 	}
+}
+
+// withCommit names in version the commit of the sources in folder, out of which make
+// has just built the program, if the program does not know it itself: the go command
+// writes none into it in a worktree of git's, for one. Without git it stays unknown.
+func withCommit(ctx context.Context, version, folder string) string {
+	const unknown = "commit unknown"
+	git := func(args ...string) (string, error) {
+		c := exec.CommandContext(ctx, "git", args...)
+		c.Dir = folder
+		out, err := c.Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	if !strings.Contains(version, unknown) {
+		return version
+	}
+	commit, err := git("rev-parse", "--short", "HEAD")
+	if err != nil {
+		return version
+	}
+	// What is written about it changes nothing in what is measured.
+	if changed, err := git("status", "--porcelain", "--", ".", ":(exclude)docs"); err != nil || changed != "" {
+		commit += " and changes not committed"
+	}
+	return strings.Replace(version, unknown, "commit "+commit, 1)
 }
 
 // machine says what it was measured on.

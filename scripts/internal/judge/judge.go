@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"slices"
 
 	"doorbelld/internal/event"
@@ -104,6 +105,18 @@ func (c Clip) explained(track uint32, lives []link.Life) bool {
 	return slices.ContainsFunc(lives, func(l link.Life) bool {
 		return l.Track == track && slices.ContainsFunc(c.Visits, func(v Visit) bool { return c.shares(v, l) })
 	})
+}
+
+// EmptyS gives how many seconds of c no visit covers, so that what is told there may
+// be false.
+func (c Clip) EmptyS() float64 {
+	visits := slices.SortedFunc(slices.Values(c.Visits), func(a, b Visit) int { return cmp.Compare(a.StartS, b.StartS) })
+	empty, covered := 0.0, 0.0 // up to where it is
+	for _, v := range visits {
+		empty += max(0, v.StartS-c.Tolerance-covered)
+		covered = max(covered, v.EndS+c.Tolerance)
+	}
+	return empty + max(0, c.LengthS-covered)
 }
 
 // holds reports whether what l says it was may have been there. A label of motion

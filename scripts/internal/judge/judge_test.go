@@ -179,3 +179,21 @@ func TestRealLabels(t *testing.T) {
 		}
 	}
 }
+
+// What no visit covers is where something can be false, and no moment counts twice.
+func TestEmptyS(t *testing.T) {
+	for name, tt := range map[string]struct {
+		visits []Visit
+		want   float64
+	}{
+		"nothing comes": {nil, 20},
+		"one":           {[]Visit{{StartS: 5, EndS: 10}}, 14},
+		"two at once":   {[]Visit{{StartS: 8, EndS: 12}, {StartS: 5, EndS: 10}, {StartS: 6, EndS: 7}}, 12},
+		"all of it":     {[]Visit{{StartS: 0, EndS: 20}}, 0},
+		"nearly":        {[]Visit{{StartS: 0.5, EndS: 9.5}, {StartS: 10.2, EndS: 21}}, 0},
+	} {
+		if got := (Clip{LengthS: 20, Tolerance: 0.5, Visits: tt.visits}).EmptyS(); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
