@@ -44,7 +44,8 @@ func withoutText(k model.Kind) string {
 }
 
 // networkChanged takes the eye's word on its network, and speaks when there is
-// something wrong with it or no more: once each, not for each eye.
+// something wrong with it or no more: once each, not for each eye, and of one eye
+// no text twice, or one gone bad could write the log full.
 func (w *watcher) networkChanged(n link.Network) {
 	w.network = n
 	text := NetworkText(w.setup, n)
@@ -52,15 +53,19 @@ func (w *watcher) networkChanged(n link.Network) {
 		text = withoutText(w.model)
 	}
 	w.tally.network(w.model, n, text)
-	switch {
-	case text != "" && text != w.spoken:
-		w.log.Warn("motion alone", "why", text)
-	case n == link.NetworkReady && w.spoken != "":
-		w.log.Info("the model is in use", "model", w.model)
-	case text == "":
+	if text == w.spoken || text == "" && n != link.NetworkReady {
 		return
 	}
 	w.spoken = text
+	if w.said[text] {
+		return
+	}
+	w.said[text] = true
+	if text == "" {
+		w.log.Info("the model is in use", "model", w.model)
+		return
+	}
+	w.log.Warn("motion alone", "why", text)
 }
 
 // bury notes that an eye ended by itself. After too many that had a model in their
