@@ -163,6 +163,9 @@ func TestNetworkText(t *testing.T) {
 		if before, again := seen[text]; wrong && again {
 			t.Errorf("%s and %s are said in the same words", before, n)
 		}
+		if n == link.NetworkForbidden && !strings.Contains(text, "DOORBELLD_MODELS") {
+			t.Errorf("in the state folder chmod alone does not help: %q", text)
+		}
 		seen[text] = n
 		if text := NetworkText(link.Setup{}, n); text != "" {
 			t.Errorf("without a model, %s: %q", n, text)
