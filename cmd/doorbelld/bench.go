@@ -126,6 +126,8 @@ type benchPlan struct {
 	zones  string // likewise: what is looked at, and who says so
 	draw   string
 	files  *drawnFiles // nil: nothing is drawn
+
+	state, runtime string // folders that are hidden from the eye; "" without a configuration
 }
 
 // planBench puts together what the flags and the configuration say.
@@ -143,6 +145,7 @@ func (g *globals) planBench(f benchFlags, clip string, given func(flag string) b
 	p.zones = "everything, as there is " + why
 	if cfg != nil {
 		*s = setup(cfg)
+		p.state, p.runtime = cfg.State, cfg.Runtime
 		p.zones = fmt.Sprintf("%s, of %s", zoneNames(*s), g.config)
 	}
 	if f.everything {
@@ -274,8 +277,8 @@ func (p *benchPlan) run(ctx context.Context, flags eyeFlags, errOut io.Writer) (
 		Stderr: eyeSays{errOut}, Unfiltered: flags.mayTalk,
 	}
 	s := p.bench.Setup
-	if kind, ok := model.Of(s.Model); ok {
-		o.IfThere = kind.Paths(s.ModelDir)
+	if o.IfThere, err = modelFiles(s.Model, s.ModelDir, p.state, p.runtime); err != nil {
+		return nil, err
 	}
 	switch s.Source {
 	case link.ClipFile:

@@ -59,17 +59,20 @@ const eyeLines = 20
 // prints goes to log.
 func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) func(context.Context) (gate.Eye, error) {
 	o := sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Unfiltered: f.mayTalk}
-	if m, ok := model.Of(c.Detect.Model); ok {
-		o.IfThere = m.Paths(c.Models)
-	}
 	switch camera := c.Camera; {
 	case camera.V4L2 != nil:
 		o.Devices = []string{camera.V4L2.Device}
 	case camera.Clip != nil:
 		o.Files = []string{camera.Clip.Path}
 	}
+	told := "" // what was last said of the model's files
 	return func(ctx context.Context) (gate.Eye, error) {
 		o := o
+		var err error
+		if o.IfThere, err = modelFiles(c.Detect.Model, c.Models, c.State, c.Runtime); err != nil && err.Error() != told {
+			told = err.Error()
+			log.Error("a file of the model is kept from the eye", "error", err)
+		}
 		o.Stderr = &eyeWords{log, eyeLines}
 		if c.Camera.Rpicam != nil { // looked for anew at each start
 			o.Devices, o.Folders = moduleDevices(), moduleFolders()
@@ -83,6 +86,60 @@ func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) fu
 		}
 		return shutIn{child}, nil
 	}
+}
+
+// modelFiles gives the paths in folder of what the eye may read of the model of a
+// kind. A link among them could show it what is hidden from it: one that leads into
+// state or runtime, other than to what is installed in state/models, is left out,
+// as if it were not there, and the error says so.
+func modelFiles(kind model.Kind, folder, state, runtime string) (paths []string, err error) {
+	m, ok := model.Of(kind)
+	if !ok {
+		return nil, nil
+	}
+	for _, path := range m.Paths(folder) {
+		to, rerr := filepath.EvalSymlinks(path)
+		if rerr != nil { // not there, or not for us: nor for the eye, which says so
+			continue
+		}
+		hidden, herr := hides(to, state, runtime)
+		switch {
+		case herr != nil:
+			err = errors.Join(err, fmt.Errorf("%s: %w", path, herr))
+		case hidden:
+			err = errors.Join(err, fmt.Errorf("%s is a link to %s, which must be hidden from the part that sees the camera: put the file itself there, with `doorbelld models pull`", path, to))
+		default:
+			paths = append(paths, path)
+		}
+	}
+	return paths, err
+}
+
+// hides reports whether path, without links, lies in state or runtime and not in
+// the models of state.
+func hides(path, state, runtime string) (bool, error) {
+	for _, folder := range []string{state, runtime} {
+		if folder == "" {
+			continue
+		}
+		real, err := filepath.EvalSymlinks(folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // so nothing is in it
+		}
+		if err != nil {
+			return false, fmt.Errorf("where the state lies: %w", err)
+		}
+		if within(real, path) && !(folder == state && within(filepath.Join(real, "models"), path)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// within reports whether path is folder or lies in it. Both are clean.
+func within(folder, path string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // moduleDevices lists what libcamera opens to run a camera module: the media

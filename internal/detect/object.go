@@ -29,6 +29,7 @@ const (
 	objectZoneProof = time.Second     // looks are rarer and their boxes looser than frames
 	stillZoneProof  = 5 * time.Second // for what stands, where only the boxes move
 	labelEvery      = 5 * time.Second // between updates of the label
+	squares         = 32              // across the picture and down: in these the boxes of persons and vehicles are told
 )
 
 // An object is something that a network saw: a candidate at first, a thing with a
@@ -43,7 +44,8 @@ type object struct {
 	then     event.Box      // in the frame that the last Look is taken from
 	at       event.Box      // where a look last showed it
 
-	recent    [memory]vote  // what the last looks took it for, the newest first
+	recent    [memory]vote  // what the last looks took it for, the newest first …
+	cast      int           // … so many of them
 	misses    int           // looks in a row that did not
 	sight     float64       // share of the looks at it that showed it, as far as known
 	confirmed time.Duration // of the last frame that showed it
@@ -61,10 +63,12 @@ type object struct {
 	match int     // index of the detection that shows it in the look being taken in, or -1
 	hits  int     // votes for what it is
 	score float64 // their mean
+	share float64 // of the last looks, when one took it for what it is: those that did too
 	kinds kinds
 
 	begun   bool           // its start was told
-	told    Sighting       // the last that was
+	told    Sighting       // the last that was …
+	place   event.Box      // … when its box was this
 	toldAt  time.Duration  // when
 	zone    int            // it stands in now …
 	since   time.Duration  // … since
@@ -93,6 +97,7 @@ func (o *object) shows(d *seen, taken time.Duration) {
 	if o.id == 0 || d.Category == o.category {
 		o.hits++
 		o.score += (d.Score - o.score) / float64(min(o.hits, 10))
+		o.share = o.shared(d.Category)
 	}
 	const smooth = 0.25 // what stands still is seen a little elsewhere each time
 	if d.on != 0 {
@@ -114,6 +119,19 @@ func (o *object) hides() {
 func (o *object) push(v vote) {
 	copy(o.recent[1:], o.recent[:])
 	o.recent[0] = v
+	o.cast = min(o.cast+1, memory)
+}
+
+// shared gives the share of the last looks, as many as are remembered, that took it
+// for c.
+func (o *object) shared(c event.Category) float64 {
+	count := 0
+	for _, v := range o.recent[:o.cast] {
+		if v.category == c {
+			count++
+		}
+	}
+	return float64(count) / float64(o.cast)
 }
 
 // agreed gives the category that n of the last m looks took it for, or 0, and
@@ -186,6 +204,7 @@ func (o *object) try(d *seen, ran event.Point) {
 	switch {
 	case math.Hypot(mx, my) < 0.4*run:
 		clear(o.recent[:])
+		o.cast = 0
 		o.first, o.ran, o.went, o.alike = c, ran, false, 0
 	case math.Hypot(mx-dx, my-dy) < 0.4*run:
 		o.went = true
@@ -224,15 +243,44 @@ func (o *object) succeed(c *object) {
 	o.box, o.at, o.on, o.confirmed, o.moved, o.looked, o.misses = c.box, c.at, c.on, c.confirmed, c.moved, c.looked, 0
 	o.doubted = false
 	o.push(vote{o.category, c.score})
+	o.share = o.shared(o.category)
 }
 
-// sighting gives what is told of the object.
+// become takes the object for c from now on, as enough looks did, with that mean
+// score.
+func (o *object) become(c event.Category, score float64) {
+	o.category, o.share = c, o.shared(c)
+	if c == event.Animal { // what is told to have been one ends with the animal's score, not somebody's
+		o.score, o.hits = score, 1
+	}
+}
+
+// sighting gives what is told of the object. How sure the network is and where
+// exactly it draws a box differs between one person and another who look alike to
+// all else, and the more so the longer they are looked at. So of persons, and of
+// vehicles, that are somebody's, how sure it is comes from the votes alone, and
+// the box in squares (P7).
 func (o *object) sighting(p event.Phase) Sighting {
-	s := Sighting{Track: o.id, Category: o.lifeOf, Phase: p, Zone: o.told.Zone, Score: o.score, Box: o.box}
+	s := Sighting{Track: o.id, Category: o.lifeOf, Phase: p, Zone: o.told.Zone}
 	if o.lifeOf == event.Animal {
-		s.Label = o.kinds.told
+		s.Label, s.Score, s.Box = o.kinds.told, o.score, o.box
+	} else {
+		s.Score, s.Box = o.share, coarse(o.box)
 	}
 	return s
+}
+
+// coarse gives the squares of the picture that b touches.
+func coarse(b event.Box) event.Box {
+	span := func(at, size float64) (from, length float64) {
+		first := min(math.Floor(at*squares), squares-1)
+		last := min(max(math.Ceil((at+size)*squares), first+1), squares)
+		return first / squares, (last - first) / squares
+	}
+	var out event.Box
+	out.X, out.W = span(b.X, b.W)
+	out.Y, out.H = span(b.Y, b.H)
+	return out
 }
 
 // tell appends what is due of the object at now. It stands in zone.
@@ -256,7 +304,7 @@ func (o *object) tell(now time.Duration, zone int, out []Sighting) []Sighting {
 		proof = stillZoneProof
 	}
 	newZone := o.zone != o.told.Zone && now-o.since >= proof
-	newPlace := o.zone == o.told.Zone && o.misses == 0 && now-o.toldAt >= tellEvery && o.box.IoU(o.told.Box) < moved
+	newPlace := o.zone == o.told.Zone && o.misses == 0 && now-o.toldAt >= tellEvery && o.box.IoU(o.place) < moved
 	newLabel := o.lifeOf == event.Animal && now-o.labelAt >= labelEvery && o.kinds.settle()
 	if newLabel {
 		o.labelAt = now
@@ -271,7 +319,7 @@ func (o *object) tell(now time.Duration, zone int, out []Sighting) []Sighting {
 }
 
 func (o *object) say(p event.Phase, now time.Duration, out []Sighting) []Sighting {
-	o.told, o.toldAt = o.sighting(p), now
+	o.told, o.place, o.toldAt = o.sighting(p), o.box, now
 	return append(out, o.told)
 }
 

@@ -373,10 +373,10 @@ func (th *things) elect(ts *tracks, wanted wish) {
 				p.doubted, o.waits = true, true // until it is looked for
 				continue
 			}
-			o.category = c
+			o.category, o.share = c, o.shared(c)
 			o.id = th.number(ts, o)
 		} else if c, score := o.agreed(turn, memory); c != 0 && c != o.category {
-			o.category, o.score, o.hits = c, score, 1
+			o.become(c, score)
 		}
 	}
 	for i := range th.list {

@@ -865,3 +865,79 @@ func TestP7_NothingButClosedSets(t *testing.T) {
 		}
 	}
 }
+
+// TestP7_VotesAloneAreTold sends the same through before a network that is hardly
+// sure of it, and before one that is quite sure. Of a person or a vehicle all that
+// is told is the same; of an animal it is told how sure the network is.
+func TestP7_VotesAloneAreTold(t *testing.T) {
+	p := prop{w: 12, h: 30, level: 225, where: stops(seconds(3), 60, 45, 20, seconds(12))}
+	labels := map[event.Category]event.Label{event.Animal: event.Dog}
+	for _, c := range []event.Category{event.Person, event.Vehicle, event.Animal} {
+		var got [2][]told
+		for k, score := range []float64{0.65, 0.85} {
+			a := plays(c, labels[c], p)
+			a.score = score
+			n := newNet(a)
+			n.fails = 0.1
+			got[k] = of(c, visit(asked(t, c), newStage(p), n, 10, 0, seconds(25)))
+			lives(t, got[k], map[event.Category]int{c: 1})
+		}
+		if same := slices.Equal(got[0], got[1]); same != (c != event.Animal) {
+			t.Errorf("%v: of the one is told\n%v\nof the other\n%v", c, got[0], got[1])
+		}
+	}
+}
+
+// A person that is taken for an animal afterwards, or the other way round, does
+// not bring its score along.
+func TestP7_ScoreStaysWithTheAnimal(t *testing.T) {
+	d := func(c event.Category, score float64) *seen {
+		s := &seen{Detection: Detection{Category: c, Score: score, Box: event.Box{W: 0.5, H: 0.5}}}
+		if s.box = s.Box; c == event.Animal {
+			s.Label = event.Dog
+		}
+		return s
+	}
+	o := candidate(d(event.Animal, 0.7), 0)
+	o.id, o.category, o.lifeOf = 1, event.Animal, event.Animal
+	for range votes + 1 {
+		o.shows(d(event.Person, 0.93), 0)
+	}
+	o.become(event.Person, 0.93)
+	if end := o.sighting(event.End); end.Score != 0.7 {
+		t.Errorf("the animal's life ends with the score %v", end.Score)
+	}
+	o.lifeOf = event.Person
+	if start := o.sighting(event.Start); start.Score != 0.8 { // four of five
+		t.Errorf("the person's begins with %v", start.Score)
+	}
+	o.become(event.Animal, 0.6)
+	o.lifeOf = event.Animal
+	if start := o.sighting(event.Start); start.Score != 0.6 {
+		t.Errorf("the animal's begins again with %v", start.Score)
+	}
+}
+
+// A coarse box holds the one that it is made of, and is of whole squares.
+func TestP7_CoarseBoxes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := rapid.Float64Range(0, 1)
+		b := event.Box{X: f.Draw(t, "x"), Y: f.Draw(t, "y")}
+		b.W, b.H = (1-b.X)*f.Draw(t, "w"), (1-b.Y)*f.Draw(t, "h")
+		if b.Validate() != nil {
+			t.Skip()
+		}
+		c := coarse(b)
+		if err := c.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if c.X > b.X || c.Y > b.Y || c.X+c.W < b.X+b.W-1e-12 || c.Y+c.H < b.Y+b.H-1e-12 || c.W > b.W+2./squares || c.H > b.H+2./squares {
+			t.Fatalf("%v holds %v", c, b)
+		}
+		for _, v := range []float64{c.X, c.Y, c.W, c.H} {
+			if v*squares != math.Trunc(v*squares) {
+				t.Fatalf("%v is not of whole squares", c)
+			}
+		}
+	})
+}

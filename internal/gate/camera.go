@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"doorbelld/internal/link"
 )
@@ -69,14 +70,67 @@ func (w *watcher) cameraChanged(h link.Health) {
 	}
 }
 
-// speak logs what became of the camera, unless that was said last.
+// speak logs what became of the camera, unless that was said last. Of one that
+// comes and goes no end, by a loose plug or because an eye gone bad says so, it is
+// quiet until that is over.
 func (w *watcher) speak(now link.Camera, msg string, attrs ...any) {
-	if w.tally.lastCamera(now) == now {
+	changed := w.tally.lastCamera(now) != now
+	switch w.flaps.judge(changed, w.keeper.clock.Monotonic()) {
+	case silent:
 		return
+	case hush:
+		w.log.Warn("the camera comes and goes: no more is said of it until it has kept still for a minute")
+		return
+	case aloud:
 	}
 	level := slog.LevelInfo
 	if now == link.Lost {
 		level = slog.LevelWarn
 	}
 	w.log.Log(context.Background(), level, msg, attrs...)
+}
+
+// flapping notes how often something changes without a calm in between. All times
+// are CLOCK_MONOTONIC.
+type flapping struct {
+	changed time.Duration // when it last did
+	count   int           // changes since the last calm
+	hushed  bool
+}
+
+const (
+	calm  = time.Minute
+	flaps = 10 // so many changes without a calm are spoken of
+)
+
+// volume is how something is to be spoken of.
+type volume uint8
+
+const (
+	silent volume = iota
+	aloud
+	hush // say that no more is said
+)
+
+// judge tells how to speak of what is now, and whether that is a change. After a
+// hush what is then is spoken of again, a change or not, once there was a calm.
+func (f *flapping) judge(change bool, now time.Duration) volume {
+	rested := now-f.changed >= calm
+	if rested {
+		f.count = 0
+	}
+	if change {
+		f.changed, f.count = now, f.count+1
+	}
+	switch {
+	case f.hushed && rested:
+		f.hushed = false
+		return aloud
+	case f.hushed, !change:
+		return silent
+	case f.count > flaps:
+		f.hushed = true
+		return hush
+	}
+	return aloud
 }

@@ -612,6 +612,42 @@ func TestCameraTakesTwoLines(t *testing.T) {
 	}
 }
 
+// A camera that comes and goes, or an eye that says so, does not fill the log. Once
+// there was a calm, what is then is said again.
+func TestCameraThatComesAndGoes(t *testing.T) {
+	log := new(logged)
+	b := newBenchWith(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(log, nil)) })
+	e := b.eye()
+	frames := uint64(0)
+	say := func(h link.Health) {
+		t.Helper()
+		frames++
+		h.Frames = frames
+		if err := link.WriteHealth(e.mine, h); err != nil {
+			t.Fatal(err)
+		}
+		b.await("the camera's state", func(s Status) bool { return s.Eye.Frames == frames })
+	}
+	live, lost := link.Health{Camera: link.Live}, link.Health{Camera: link.Lost, Fault: link.Stalled}
+	for range 40 {
+		say(live)
+		say(lost)
+	}
+	said := func(lives, losses, hushes int) {
+		t.Helper()
+		say(live) // which is heard after all that was said before
+		if l, o, h := log.count("camera live"), log.count("camera lost"), log.count("comes and goes"); l != lives || o != losses || h != hushes {
+			t.Errorf("said %d times that it is live, %d that it is lost, %d that it comes and goes; want %d, %d, %d", l, o, h, lives, losses, hushes)
+		}
+	}
+	said(flaps/2, flaps/2, 1)
+	b.clock.skip(calm)
+	say(live)
+	said(flaps/2+1, flaps/2, 1)
+	say(lost)
+	said(flaps/2+2, flaps/2+1, 1)
+}
+
 // spentEye is an eye that ends, in order, when its camera is gone.
 type spentEye struct{ *fakeEye }
 

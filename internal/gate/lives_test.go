@@ -134,6 +134,34 @@ func TestEyeThatDiesEndsAllLives(t *testing.T) {
 	}
 }
 
+// What has ended, as far as a recipient knows, does not come back under its id, not
+// in another category either; what goes on lends its id to what is known of it.
+func TestWhatIsOverKeepsItsId(t *testing.T) {
+	s := newFakeSession()
+	b := newBench(t, s)
+	for _, c := range []event.Category{event.Motion, event.Animal} {
+		b.tells("home", c, event.Everything)
+	}
+	e := b.eye()
+	var ids []string
+	e.seeAs(t, event.Person, 1, event.Start) // of whom nobody is told: the thing stays there
+	e.seeAs(t, event.Motion, 1, event.Start)
+	b.expect(s, &ids, "home/motion start A", "home/motion/state ON")
+	e.seeAs(t, event.Motion, 1, event.End)
+	b.expect(s, &ids, "home/motion end A", "home/motion/state OFF")
+	e.seeAs(t, event.Animal, 1, event.Start)
+	b.expect(s, &ids, "home/animal start B", "home/animal/state ON")
+	e.seeAs(t, event.Motion, 1, event.Start)
+	b.expect(s, &ids, "home/motion start B", "home/motion/state ON")
+	e.seeAs(t, event.Motion, 1, event.End)
+	e.seeAs(t, event.Animal, 1, event.End)
+	b.expect(s, &ids, "home/motion end B", "home/motion/state OFF", "home/animal end B", "home/animal/state OFF")
+	e.seeAs(t, event.Motion, 1, event.Start)
+	b.expect(s, &ids, "home/motion start C", "home/motion/state ON")
+	e.seeAs(t, event.Animal, 1, event.Start)
+	b.expect(s, &ids, "home/animal start C", "home/animal/state ON")
+}
+
 // A dog goes from the path, which home was granted, onto the lawn and back: both of
 // its lives are told anew, and share the new id as they did the old one.
 func TestSecondStayHasOneId(t *testing.T) {

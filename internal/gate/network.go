@@ -30,7 +30,7 @@ func NetworkText(s link.Setup, n link.Network) string {
 	case link.NetworkDamaged:
 		return fmt.Sprintf("a file of the model %s in %s is not the true one, so %s: `doorbelld models verify` says which, `doorbelld models pull` gets it again; then start doorbelld again", m.Kind, s.ModelDir, alone)
 	case link.NetworkForbidden:
-		return fmt.Sprintf("the model %s in %s cannot be read, so %s: give read permission to others (chmod o+r) and start doorbelld again", m.Kind, s.ModelDir, alone)
+		return fmt.Sprintf("the model %s in %s may not be read by the eye, so %s: its files must be readable by others (chmod o+r); if they are, a folder around them is closed, as the state folder is, and they belong in one that is open: name it in $DOORBELLD_MODELS, say `doorbelld models pull` and start doorbelld again, with the same variable", m.Kind, s.ModelDir, alone)
 	case link.NetworkFailed:
 		return fmt.Sprintf("OpenCV makes no use of the model %s, so %s: set detect.model to another one in the config", m.Kind, alone)
 	case link.NoNetwork, link.NetworkUnwanted, link.NetworkLoading, link.NetworkReady:
@@ -44,7 +44,8 @@ func withoutText(k model.Kind) string {
 }
 
 // networkChanged takes the eye's word on its network, and speaks when there is
-// something wrong with it or no more: once each, not for each eye.
+// something wrong with it or no more: once each, not for each eye, and of one eye
+// no text twice, or one gone bad could write the log full.
 func (w *watcher) networkChanged(n link.Network) {
 	w.network = n
 	text := NetworkText(w.setup, n)
@@ -52,15 +53,19 @@ func (w *watcher) networkChanged(n link.Network) {
 		text = withoutText(w.model)
 	}
 	w.tally.network(w.model, n, text)
-	switch {
-	case text != "" && text != w.spoken:
-		w.log.Warn("motion alone", "why", text)
-	case n == link.NetworkReady && w.spoken != "":
-		w.log.Info("the model is in use", "model", w.model)
-	case text == "":
+	if text == w.spoken || text == "" && n != link.NetworkReady {
 		return
 	}
 	w.spoken = text
+	if w.said[text] {
+		return
+	}
+	w.said[text] = true
+	if text == "" {
+		w.log.Info("the model is in use", "model", w.model)
+		return
+	}
+	w.log.Warn("motion alone", "why", text)
 }
 
 // bury notes that an eye ended by itself. After too many that had a model in their

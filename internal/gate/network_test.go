@@ -133,6 +133,24 @@ func TestModelThatIsMissing(t *testing.T) {
 	}
 }
 
+// An eye gone bad that changes its mind all the time does not fill the log: of one
+// eye each text stands there once. The status shows the last word.
+func TestNetworkThatChangesItsMind(t *testing.T) {
+	b, log := withModel(t)
+	e := b.eye()
+	for range 20 {
+		for _, n := range []link.Network{link.NetworkMissing, link.NetworkReady, link.NetworkDamaged, link.NetworkReady, link.NetworkFailed} {
+			e.network(t, n)
+		}
+	}
+	e.network(t, link.NetworkForbidden)
+	b.await("the last word", func(s Status) bool { return s.Eye.Model.State == link.NetworkForbidden && s.Eye.Model.Text != "" })
+	b.stop()
+	if alone, used := log.count("motion alone"), log.count("the model is in use"); alone != 4 || used != 1 {
+		t.Errorf("said %d times what is wrong, %d times that nothing is", alone, used)
+	}
+}
+
 // All that can be wrong has words of its own, and nothing else has any.
 func TestNetworkText(t *testing.T) {
 	seen := map[string]link.Network{}
@@ -144,6 +162,9 @@ func TestNetworkText(t *testing.T) {
 		}
 		if before, again := seen[text]; wrong && again {
 			t.Errorf("%s and %s are said in the same words", before, n)
+		}
+		if n == link.NetworkForbidden && !strings.Contains(text, "DOORBELLD_MODELS") {
+			t.Errorf("in the state folder chmod alone does not help: %q", text)
 		}
 		seen[text] = n
 		if text := NetworkText(link.Setup{}, n); text != "" {

@@ -11,6 +11,9 @@ import (
 // until then is given its end. Up to then everything stays denied.
 const settleEvery = time.Second
 
+// settleAgain is how soon that is tried again after it failed.
+const settleAgain = time.Minute
+
 // pause denies everything for d, or until it is ended if d is zero. One that would
 // lengthen the pause that runs by less than least changes nothing.
 //
@@ -55,22 +58,31 @@ func (k *keeper) pause(ctx context.Context, d, least time.Duration) error {
 	return k.narrow(ctx, c, func(consent.GrantID) bool { return true })
 }
 
-// settlePauses gives counted pauses their end until ctx is done.
+// settlePauses gives counted pauses their end until ctx is done. What cannot be
+// recorded is tried again, and until then everything stays denied.
 func (k *keeper) settlePauses(ctx context.Context) error {
-	tick := time.NewTicker(settleEvery)
-	defer tick.Stop()
+	wait, told := settleEvery, false
 	for {
-		select {
-		case <-ctx.Done():
+		pause(ctx, wait)
+		if ctx.Err() != nil {
 			return nil
-		case <-tick.C:
 		}
+		wait = settleEvery
 		if k.snapshot().Counted() == 0 {
+			told = false
 			continue
 		}
-		if err := k.settlePause(ctx); err != nil { // then nothing is released any more, either
-			k.log.Error("the end of a pause cannot be recorded: it lasts until `doorbelld resume`", "error", err)
+		err := k.settlePause(ctx)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil { // it is not the ledger that failed
 			return nil
+		}
+		wait = settleAgain
+		if !told { // once for each pause
+			k.log.Error("the end of a pause cannot be recorded: everything stays paused, and it is tried again each minute; `doorbelld resume` ends it too", "error", err)
+			told = true
 		}
 	}
 }

@@ -1,8 +1,13 @@
 package gate
 
 import (
+	"context"
+	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"doorbelld/internal/clock"
 
 	"doorbelld/internal/event"
 	"doorbelld/internal/ledger"
@@ -149,4 +154,96 @@ func TestP5_CountedPauseOutlivesARestart(t *testing.T) {
 	if s := b.Status().Paused; !s.Paused || s.Counted || !s.Until.Equal(until) {
 		t.Errorf("after another restart: %+v, want until %v", s, until)
 	}
+}
+
+// countedPause gives a keeper of a ledger in dir with a pause that is counted, and
+// a clock that is trusted by now; its log; and the ledger, which is closed already.
+func countedPause(t *testing.T, dir string, c Clock, trust func()) (*keeper, *logged) {
+	t.Helper()
+	l, err := ledger.Open(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(logged)
+	k, err := newKeeper(ctx, l, c, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.pause(ctx, time.Minute, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	trust()
+	return k, log
+}
+
+// A pause whose end cannot be recorded goes on, which is said once, and is given
+// its end as soon as that can be done.
+func TestPauseIsSettledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, c := t.TempDir(), new(fakeClock)
+		k, log := countedPause(t, dir, c, func() { c.judge(time.Time{}, true) })
+		running, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- k.settlePauses(running) }()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := log.count("the end of a pause cannot be recorded"); n != 1 {
+			t.Errorf("said %d times in ten minutes", n)
+		}
+		if k.snapshot().Counted() == 0 {
+			t.Error("it is settled, though not on record")
+		}
+		l, err := ledger.Open(ctx, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.acts.Lock()
+		k.ledger = l
+		k.acts.Unlock()
+		time.Sleep(settleAgain + settleEvery)
+		synctest.Wait()
+		if k.snapshot().Counted() != 0 {
+			t.Error("it is never settled")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// stopping is a clock that is asked for the time just as all ends.
+type stopping struct {
+	*fakeClock
+	stop func()
+}
+
+func (s stopping) Judge(confirmed string, high time.Time) clock.Verdict {
+	s.stop()
+	return s.fakeClock.Judge(confirmed, high)
+}
+
+// That the daemon ends is no fault.
+func TestPauseThatIsNotSettledAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		running, cancel := context.WithCancel(ctx)
+		stop := func() {}
+		c := stopping{new(fakeClock), func() { stop() }}
+		k, log := countedPause(t, t.TempDir(), c, func() {
+			c.judge(time.Time{}, true)
+			stop = cancel
+		})
+		if err := k.settlePauses(running); err != nil {
+			t.Error(err)
+		}
+		if n := log.count("cannot be recorded"); n != 0 {
+			t.Errorf("said %d times that it cannot be recorded", n)
+		}
+	})
 }

@@ -174,16 +174,21 @@ func (a *account) under(c event.Category) consent.GrantID {
 }
 
 // next gives the stay that a life beginning in c belongs to: the one that goes on in
-// another category, but never one that c had before.
+// another category, but never one that c had before. If nothing goes on, it is a new
+// one: what is over does not come back.
 func (a *account) next(c event.Category) int {
-	stay := 0
+	stay, latest, open := 0, -1, false
 	if known, ok := a.tales[c]; ok {
 		stay = known.stay + 1
 	}
 	for _, t := range a.tales {
+		latest = max(latest, t.stay)
 		if !t.ended {
-			stay = max(stay, t.stay)
+			stay, open = max(stay, t.stay), true
 		}
+	}
+	if !open {
+		return latest + 1
 	}
 	return stay
 }

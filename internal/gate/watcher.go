@@ -67,9 +67,11 @@ type watcher struct {
 	wake   func()         // the camera is not what it was
 	log    *slog.Logger
 
-	network link.Network // as the eye that runs, or ran last, had it
-	deaths  []time.Time  // of eyes that had a model in their memory
-	spoken  string       // what was last said to be wrong with the model
+	network link.Network    // as the eye that runs, or ran last, had it
+	deaths  []time.Time     // of eyes that had a model in their memory
+	spoken  string          // what was last said to be wrong with the model, "" for nothing …
+	said    map[string]bool // … and all that was said of it since this eye began
+	flaps   flapping        // of the camera
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -131,7 +133,7 @@ func (w *watcher) startFault(err error) (link.Fault, string) {
 
 // once starts one eye and serves it to its end. Its error is never nil.
 func (w *watcher) once(ctx context.Context, restarts int) (err error) {
-	w.network = link.NoNetwork
+	w.network, w.said = link.NoNetwork, map[string]bool{}
 	eye, err := w.start(ctx)
 	if err != nil {
 		return err
