@@ -78,7 +78,7 @@ func start(t *testing.T, camera string) *daemon {
 	if err := os.Chown(home, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf("device: door\ncamera: {source: v4l2, %s}\nzones: everything\nbroker: {url: embedded, listen: \"127.0.0.1:18840\"}\nstate: %[2]s/state\nruntime: %[2]s/run\n", camera, home)
+	config := fmt.Sprintf("device: door\ncamera: {source: v4l2, %s}\nzones: everything\ndetect: {model: none}\nbroker: {url: embedded, listen: \"127.0.0.1:18840\"}\nstate: %[2]s/state\nruntime: %[2]s/run\n", camera, home)
 	if err := os.WriteFile(configPath, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
