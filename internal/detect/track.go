@@ -71,11 +71,14 @@ func (t *track) expected(now time.Duration) event.Box {
 
 // follow takes s over as where the track is now.
 func (t *track) follow(s spotting, now time.Duration) {
-	const smooth, part = 0.4, 0.6
+	const smooth, part, all = 0.4, 0.6, 0.8
 	if t.stays(now) {
 		t.whole, t.wholeAt = t.place, now
 	}
-	whole := t.expected(now)
+	whole := t.whole
+	if !inside(whole, s.box.Centre()) {
+		whole = t.expected(now)
+	}
 	if s.box.W*s.box.H < part*whole.W*whole.H && inside(whole, s.box.Centre()) && now-t.wholeAt <= partly {
 		t.whole = whole // before a wall like its coat only its head shows
 		t.vx, t.vy = t.vx/2, t.vy/2
@@ -86,9 +89,9 @@ func (t *track) follow(s spotting, now time.Duration) {
 			t.vy += smooth * ((to.Y-from.Y)/dt - t.vy)
 		}
 		t.whole, t.wholeAt = s.box, now
-	}
-	if all := 0.8; t.whole.W*t.whole.H >= all*t.place.W*t.place.H || !inside(t.place, t.whole.Centre()) || now-t.placeAt > stopping {
-		t.place, t.placeAt = t.whole, now
+		if s.box.W*s.box.H >= all*t.place.W*t.place.H || !inside(t.place, s.box.Centre()) || now-t.placeAt > stopping {
+			t.place, t.placeAt = s.box, now
+		}
 	}
 	t.box, t.seen = s.box, now
 	t.hits++
