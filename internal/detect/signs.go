@@ -72,7 +72,7 @@ func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere 
 	for i := range ts.list {
 		t := &ts.list[i]
 		unseen := now - t.seen
-		if t.id == 0 || unseen <= stirsFrom || unseen > lingers || t.everywhere() || ts.occupied(t.place) {
+		if t.id == 0 || unseen <= stirsFrom || now-t.wentAt > lingers || t.everywhere() || ts.occupied(t.place) {
 			t.stir = [2]float64{}
 			t.stirAt = now
 			continue
@@ -112,7 +112,7 @@ func (t *track) mayBe(s *spotting, now time.Duration) bool {
 	place := t.place
 	place.X, place.W = place.X-beyond*place.W, place.W*(1+2*beyond)
 	place.Y, place.H = place.Y-beyond*place.H, place.H*(1+2*beyond)
-	return (t.stays(now) || halts) && now-t.placeAt <= lingers && inside(place, s.box.Centre())
+	return (t.stays(now) || halts) && now-t.wentAt <= lingers && inside(place, s.box.Centre())
 }
 
 // everywhere reports whether t took so much of the picture that there is too
@@ -121,5 +121,5 @@ func (t *track) everywhere() bool { return t.place.W*t.place.H > 0.5 }
 
 // stays reports whether t stands still where it was, rather than having left.
 func (t *track) stays(now time.Duration) bool {
-	return t.stirred > t.seen && now-t.stirred <= stirQuiet && now-t.seen <= lingers
+	return t.stirred > t.seen && now-t.stirred <= stirQuiet && now-t.wentAt <= lingers
 }

@@ -30,6 +30,7 @@ type track struct {
 	// less of it moves.
 	place   event.Box
 	placeAt time.Duration
+	wentAt  time.Duration // when it was last seen to go somewhere, or all of it
 	stir    [2]float64    // shares of the pixels that stir: there, and elsewhere
 	stirAt  time.Duration // when they were taken last
 	stirred time.Duration // when he stirred there last
@@ -57,7 +58,7 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 }
 
 // expected gives where the track should be at now if it went on as it did.
@@ -89,7 +90,11 @@ func (t *track) follow(s spotting, now time.Duration) {
 			t.vy += smooth * ((to.Y-from.Y)/dt - t.vy)
 		}
 		t.whole, t.wholeAt = s.box, now
-		if s.box.W*s.box.H >= all*t.place.W*t.place.H || !inside(t.place, s.box.Centre()) || now-t.placeAt > stopping {
+		all := s.box.W*s.box.H >= all*t.place.W*t.place.H || !inside(t.place, s.box.Centre())
+		if all {
+			t.wentAt = now
+		}
+		if all || now-t.placeAt > stopping {
 			t.place, t.placeAt = s.box, now
 		}
 	}
