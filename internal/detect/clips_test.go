@@ -1,3 +1,5 @@
+//go:build !race
+
 package detect
 
 import (
@@ -85,35 +87,6 @@ func watchClip(t *testing.T, path string, fps float64, width, height int) (all, 
 	wholeLives(t, all)
 	wholeLives(t, half)
 	return all, half
-}
-
-// wholeLives holds that each track has in each category one start, then perhaps
-// updates, then one end, and no second life.
-func wholeLives(t *testing.T, all []told) {
-	t.Helper()
-	type key struct {
-		track    uint32
-		category event.Category
-	}
-	alive, ended := map[key]bool{}, map[key]bool{}
-	for _, x := range all {
-		k := key{x.Track, x.Category}
-		ok := alive[k]
-		switch x.Phase {
-		case event.Start:
-			ok = !alive[k] && !ended[k]
-			alive[k] = true
-		case event.End:
-			delete(alive, k)
-			ended[k] = true
-		}
-		if !ok {
-			t.Errorf("out of its life: %v", x)
-		}
-	}
-	if len(alive) > 0 {
-		t.Errorf("without an end: %v", alive)
-	}
 }
 
 // TestClips measures on real and composed footage: a start within a second of

@@ -15,9 +15,20 @@ func (l Luma) valid() bool {
 	return l.W > 0 && l.H > 0 && l.W <= capture.MaxSide && l.H <= capture.MaxSide && len(l.Pix) == l.W*l.H
 }
 
-// workWidth is the least width, in pixels, at which motion is looked for. A
-// luma of twice that width or more is averaged down first.
+// workWidth is the least width, in pixels, at which motion is looked for where
+// DefaultSmallest or more is the least that counts.
 const workWidth = 160
+
+// LumaWidth gives the least width of lumas, in pixels, in which things from the
+// height smallest on, a fraction of the picture's height, can be told from noise:
+// the smaller they are to be, the larger the picture must be, up to four times.
+// A luma of twice that width or more is averaged down.
+func LumaWidth(smallest float64) int {
+	if !(smallest > 0) {
+		smallest = DefaultSmallest
+	}
+	return int(workWidth * min(max(DefaultSmallest/smallest, 1), 4))
+}
 
 // A view is the working picture: a luma, averaged down by a whole factor,
 // smoothed by the 3×3 binomial and held as float32 grey levels (0 to 255).
@@ -33,9 +44,10 @@ type view struct {
 	zone   []uint8   // index of the first zone that holds the pixel
 }
 
-// newView makes the working picture for lumas of m's size.
-func newView(m *mask) *view {
-	v := &view{factor: max(1, m.w/workWidth)}
+// newView makes the working picture, of at least the given width, for lumas of
+// m's size.
+func newView(m *mask, width int) *view {
+	v := &view{factor: max(1, m.w/width)}
 	v.w, v.h = m.w/v.factor, max(1, m.h/v.factor)
 	n := v.w * v.h
 	v.small, v.rows = make([]float32, n), make([]float32, n)

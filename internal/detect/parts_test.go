@@ -115,7 +115,7 @@ func TestMaskByCentres(t *testing.T) {
 
 func TestMaskedSmoothingDoesNotLeak(t *testing.T) {
 	m := newMask([]event.Zone{rectangle("r", 0.2, 0.2, 0.7, 0.7)}, false, 160, 90)
-	v := newView(m)
+	v := newView(m, workWidth)
 	l := Luma{make([]byte, 160*90), 160, 90}
 	for i := range l.Pix {
 		l.Pix[i] = 200

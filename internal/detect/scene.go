@@ -63,7 +63,7 @@ type scene struct {
 // newScene makes an empty scene for lumas of m's size, in which a person of
 // the height smallest, a fraction of the picture's, counts.
 func newScene(m *mask, smallest float64) *scene {
-	v := newView(m)
+	v := newView(m, LumaWidth(smallest))
 	n := v.w * v.h
 	s := &scene{
 		view: v, background: make([]float32, n), noise: make([]float32, n), still: make([]float32, n),

@@ -72,7 +72,7 @@ func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere 
 	for i := range ts.list {
 		t := &ts.list[i]
 		unseen := now - t.seen
-		if t.id == 0 || unseen <= stirsFrom || unseen > lingers || ts.occupied(t.place) {
+		if t.id == 0 || unseen <= stirsFrom || now-t.wentAt > lingers || t.everywhere() || ts.occupied(t.place) {
 			t.stir = [2]float64{}
 			t.stirAt = now
 			continue
@@ -90,26 +90,36 @@ func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere 
 	}
 }
 
-// occupied reports whether a track was seen at b in the last frame: then what
-// stirs there is that.
+// occupied reports whether a track that is told of was seen at b in the last
+// frame: then what stirs there is that.
 func (ts *tracks) occupied(b event.Box) bool {
 	for i := range ts.list {
-		if t := &ts.list[i]; t.missed == 0 && t.box.IoU(b) > 0 {
+		if t := &ts.list[i]; t.id != 0 && t.missed == 0 && t.box.IoU(b) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// mayBe reports whether a spotting at b may be a part of t, which stands still or
-// just came to a stop: a hand, a head.
-func (t *track) mayBe(b event.Box, now time.Duration) bool {
-	const part = 0.5 // of the place
-	halts := now-t.seen <= partly && b.W*b.H < part*t.place.W*t.place.H
-	return t.id != 0 && (t.stays(now) || halts) && inside(t.place, b.Centre())
+// mayBe reports whether s may be a part of t, which stands still or just came to
+// a stop: a hand, a head.
+func (t *track) mayBe(s *spotting, now time.Duration) bool {
+	const part, beyond = 0.5, 0.15 // of the place
+	if t.id == 0 || !s.sure || t.everywhere() {
+		return false
+	}
+	halts := now-t.seen <= gone && s.box.W*s.box.H < part*t.place.W*t.place.H
+	place := t.place
+	place.X, place.W = place.X-beyond*place.W, place.W*(1+2*beyond)
+	place.Y, place.H = place.Y-beyond*place.H, place.H*(1+2*beyond)
+	return (t.stays(now) || halts) && now-t.wentAt <= lingers && inside(place, s.box.Centre())
 }
+
+// everywhere reports whether t took so much of the picture that there is too
+// little left to compare it with.
+func (t *track) everywhere() bool { return t.place.W*t.place.H > 0.5 }
 
 // stays reports whether t stands still where it was, rather than having left.
 func (t *track) stays(now time.Duration) bool {
-	return t.stirred > t.seen && now-t.stirred <= stirQuiet && now-t.seen <= lingers
+	return t.stirred > t.seen && now-t.stirred <= stirQuiet && now-t.wentAt <= lingers
 }

@@ -1,3 +1,5 @@
+//go:build !race
+
 package detect
 
 import (
@@ -52,25 +54,27 @@ func (p *plate) hash() uint32 {
 	return h.Sum32()
 }
 
-// paint makes a plate from a function of the place that gives a colour.
-func paint(name string, w, h int, colour func(x, y float64) (r, g, b float64)) *plate {
+// paint makes a plate from a function of the place that gives a colour; each of
+// the w×h places is k pixels wide and high.
+func paint(name string, w, h, k int, colour func(x, y float64) (r, g, b float64)) *plate {
+	w, h = w*k, h*k
 	p := &plate{name: name, w: w, h: h}
 	for k := range p.rgb {
 		p.rgb[k] = make([]float32, w*h)
 	}
 	for i := range w * h {
-		r, g, b := colour(float64(i%w), float64(i/w))
+		r, g, b := colour(float64(i%w)/float64(k), float64(i/w)/float64(k))
 		p.rgb[0][i], p.rgb[1][i], p.rgb[2][i] = float32(min(max(r, 0), 255)), float32(min(max(g, 0), 255)), float32(min(max(b, 0), 255))
 	}
 	return p
 }
 
 // yard is a house wall with a door over a lawn and a path.
-func yard(seed uint64) *plate {
+func yard(seed uint64, k int) *plate {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	door, wall, lawn := 20+rng.Float64()*100, 35+rng.Float64()*20, rough{seed}
 	brick := 4 + rng.Float64()*3
-	return paint("yard", 160, 90, func(x, y float64) (float64, float64, float64) {
+	return paint("yard", 160, 90, k, func(x, y float64) (float64, float64, float64) {
 		n := lawn.at(x, y, 5, 3)
 		switch {
 		case y < wall && x > door && x < door+14 && y > wall-32:
@@ -89,10 +93,10 @@ func yard(seed uint64) *plate {
 }
 
 // street is a road with markings, a pavement, a fence and a sky.
-func street(seed uint64) *plate {
+func street(seed uint64, k int) *plate {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	ground, horizon := rough{seed + 9}, 40+rng.Float64()*15
-	return paint("street", 160, 120, func(x, y float64) (float64, float64, float64) {
+	return paint("street", 160, 120, k, func(x, y float64) (float64, float64, float64) {
 		n := ground.at(x, y, 7, 4)
 		switch {
 		case y < horizon-18:
@@ -113,10 +117,10 @@ func street(seed uint64) *plate {
 }
 
 // porch is a dark entrance with one lamp of its own.
-func porch(seed uint64) *plate {
+func porch(seed uint64, k int) *plate {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	lampX, lampY, floor := 30+rng.Float64()*100, 10+rng.Float64()*15, rough{seed + 5}
-	return paint("porch", 160, 90, func(x, y float64) (float64, float64, float64) {
+	return paint("porch", 160, 90, k, func(x, y float64) (float64, float64, float64) {
 		n := floor.at(x, y, 6, 3)
 		v := 38 + 70*math.Exp(-(math.Pow(x-lampX, 2)+math.Pow(y-lampY, 2))/2500) + 9*n
 		if math.Mod(x, 12) < 1 && y < 55 {
@@ -147,7 +151,7 @@ var realPlates = []struct {
 // plates are the scenes of the stress films: three rendered ones, and those out
 // of clips that this machine has.
 var plates = sync.OnceValue(func() []*plate {
-	all := []*plate{yard(1), street(2), porch(3)}
+	all := []*plate{yard(1, 1), street(2, 1), porch(3, 1)}
 	for _, r := range realPlates {
 		if p, err := median(r.file, r.from, r.to, r.w, r.h); err == nil {
 			all = append(all, p)
@@ -176,7 +180,7 @@ func median(file string, from, to float64, w, h int) (*plate, error) {
 	if frames == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	p := paint(strings.TrimSuffix(file, filepath.Ext(file)), w, h, func(_, _ float64) (_, _, _ float64) { return })
+	p := paint(strings.TrimSuffix(file, filepath.Ext(file)), w, h, 1, func(_, _ float64) (_, _, _ float64) { return })
 	levels := make([]byte, frames)
 	for i := range w * h * 3 {
 		for n := range levels {

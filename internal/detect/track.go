@@ -30,6 +30,7 @@ type track struct {
 	// less of it moves.
 	place   event.Box
 	placeAt time.Duration
+	wentAt  time.Duration // when it was last seen to go somewhere, or all of it
 	stir    [2]float64    // shares of the pixels that stir: there, and elsewhere
 	stirAt  time.Duration // when they were taken last
 	stirred time.Duration // when he stirred there last
@@ -57,7 +58,7 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 }
 
 // expected gives where the track should be at now if it went on as it did.
@@ -71,11 +72,14 @@ func (t *track) expected(now time.Duration) event.Box {
 
 // follow takes s over as where the track is now.
 func (t *track) follow(s spotting, now time.Duration) {
-	const smooth, part = 0.4, 0.6
+	const smooth, part, all = 0.4, 0.6, 0.8
 	if t.stays(now) {
 		t.whole, t.wholeAt = t.place, now
 	}
-	whole := t.expected(now)
+	whole := t.whole
+	if !inside(whole, s.box.Centre()) {
+		whole = t.expected(now)
+	}
 	if s.box.W*s.box.H < part*whole.W*whole.H && inside(whole, s.box.Centre()) && now-t.wholeAt <= partly {
 		t.whole = whole // before a wall like its coat only its head shows
 		t.vx, t.vy = t.vx/2, t.vy/2
@@ -86,9 +90,13 @@ func (t *track) follow(s spotting, now time.Duration) {
 			t.vy += smooth * ((to.Y-from.Y)/dt - t.vy)
 		}
 		t.whole, t.wholeAt = s.box, now
-	}
-	if all := 0.8; t.whole.W*t.whole.H >= all*t.place.W*t.place.H || !inside(t.place, t.whole.Centre()) || now-t.placeAt > stopping {
-		t.place, t.placeAt = t.whole, now
+		all := s.box.W*s.box.H >= all*t.place.W*t.place.H || !inside(t.place, s.box.Centre())
+		if all {
+			t.wentAt = now
+		}
+		if all || now-t.placeAt > stopping {
+			t.place, t.placeAt = s.box, now
+		}
 	}
 	t.box, t.seen = s.box, now
 	t.hits++

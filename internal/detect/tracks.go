@@ -183,9 +183,9 @@ func (ts *tracks) pair(found []spotting, now time.Duration) {
 					continue
 				}
 				a := affinity(b, found[k].box)
-				if t.mayBe(found[k].box, now) {
-					const little = 0.05
-					a = max(a, little, affinity(t.place, found[k].box))
+				if t.mayBe(&found[k], now) {
+					const fair = 0.5
+					a = max(a, fair, affinity(t.place, found[k].box))
 				}
 				if t.held {
 					a = max(a, affinity(t.stands, found[k].box))
@@ -237,7 +237,7 @@ func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox)
 		c := found[k].box.Centre()
 		for i := range ts.list {
 			t := &ts.list[i]
-			if t.now < 0 || !inside(t.expected(now), c) && !(t.held && inside(t.stands, c)) {
+			if t.now < 0 || !inside(t.expected(now), c) && !(t.held && inside(t.stands, c)) && !t.mayBe(&found[k], now) {
 				continue
 			}
 			whole := &found[t.now]

@@ -13,9 +13,6 @@ import (
 	"doorbelld/internal/event"
 )
 
-// rates are the frame rates that must not matter.
-var rates = []float64{5, 12.5, 30}
-
 func TestSquareIsOneLife(t *testing.T) {
 	for _, fps := range rates {
 		for _, c := range []struct {

@@ -68,7 +68,7 @@ func Measure(ctx context.Context, b link.Bench, outputs []io.WriteSeeker, words 
 	m.sight = sight
 	defer sight.Close()
 	if b.Compare {
-		m.bare = opencv.NewDecoder()
+		m.bare = opencv.NewDecoder().AtLeast(detect.LumaWidth(b.Setup.Smallest))
 	}
 	if b.Explain || b.Draw != link.NoDrawing {
 		m.account = new(account)

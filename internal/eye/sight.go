@@ -82,7 +82,7 @@ func NewSight(o SightOptions) (*Sight, error) {
 	if !o.Model.Valid() {
 		return nil, fmt.Errorf("no such model: %s", o.Model)
 	}
-	s := &Sight{decoder: opencv.NewDecoder(), pace: pace{apart: o.Spacing}, watch: stopwatch{tell: o.Timed}}
+	s := &Sight{decoder: opencv.NewDecoder().AtLeast(detect.LumaWidth(o.Smallest)), pace: pace{apart: o.Spacing}, watch: stopwatch{tell: o.Timed}}
 	d := detect.Options{Zones: o.Zones, Everything: o.Everything, Smallest: o.Smallest}
 	if o.Timed != nil {
 		d.Lap = s.watch.lap

@@ -11,6 +11,7 @@
 package opencv
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -20,8 +21,8 @@ import (
 	"doorbelld/internal/detect"
 )
 
-// leastWidth is the least width of a luma, in pixels, unless the frame itself
-// is narrower.
+// leastWidth is the least width of a luma, in pixels, if nothing else is said,
+// unless the frame itself is narrower.
 const leastWidth = 160
 
 // Faults of a frame. They are made once: a bad camera sends bad frames all day.
@@ -37,6 +38,7 @@ var (
 // A Decoder makes lumas and pictures. It is not safe for concurrent use. The zero
 // Decoder is ready for use, and there is nothing to close.
 type Decoder struct {
+	least  int    // width of a luma; 0 is leastWidth
 	pix    []byte // of the last luma
 	colour []byte // of the last picture
 }
@@ -44,15 +46,22 @@ type Decoder struct {
 // NewDecoder makes a Decoder.
 func NewDecoder() *Decoder { return new(Decoder) }
 
+// AtLeast lets all further lumas have at least the given width, in pixels, if
+// their frames have, and gives d.
+func (d *Decoder) AtLeast(width int) *Decoder {
+	d.least = width
+	return d
+}
+
 // Luma gives f in grey, at an eighth, a quarter, half or all of its size: the
-// smallest of them that is at least 160 pixels wide. Sides are rounded up. Pix
+// smallest of them that is at least 160 pixels wide, or what AtLeast said. Sides are rounded up. Pix
 // belongs to the Decoder, may be written to, and is valid until the next call.
 // An error means that this frame is no good; the next one may be.
 func (d *Decoder) Luma(f capture.Frame) (detect.Luma, error) {
 	if !sized(f) {
 		return detect.Luma{}, errSize
 	}
-	n := reduction(f.Width)
+	n := reduction(f.Width, cmp.Or(d.least, leastWidth))
 	l := detect.Luma{W: (f.Width + n - 1) / n, H: (f.Height + n - 1) / n}
 	if cap(d.pix) < l.W*l.H {
 		d.pix = make([]byte, l.W*l.H)
@@ -71,10 +80,11 @@ func (d *Decoder) Luma(f capture.Frame) (detect.Luma, error) {
 	return l, nil
 }
 
-// reduction gives by how much a frame of this width is reduced.
-func reduction(width int) int {
+// reduction gives by how much a frame of this width is reduced to be no narrower
+// than least.
+func reduction(width, least int) int {
 	for _, n := range []int{8, 4, 2} {
-		if width/n >= leastWidth {
+		if width/n >= least {
 			return n
 		}
 	}

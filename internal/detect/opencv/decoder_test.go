@@ -186,10 +186,12 @@ func FuzzLuma(f *testing.F) {
 	})
 }
 
-// frame720 gives a 720p JPEG as a camera would send it.
-func frame720(b *testing.B) capture.Frame {
+// frame720 gives a 720p JPEG as a camera would send it, so many grey levels
+// brighter than at first.
+func frame720(b *testing.B, brighter int) capture.Frame {
 	b.Helper()
-	out, err := exec.CommandContext(b.Context(), "ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=1,noise=alls=8:allf=t",
+	out, err := exec.CommandContext(b.Context(), "ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi",
+		"-i", fmt.Sprintf("testsrc2=size=1280x720:rate=1,lutyuv=y=val+%d,noise=alls=8:allf=t:all_seed=%d", brighter, brighter),
 		"-frames:v", "1", "-pix_fmt", "yuvj422p", "-q:v", "6", "-c:v", "mjpeg", "-f", "image2pipe", "-").Output()
 	if err != nil {
 		b.Skip("no frame from ffmpeg: ", err)
@@ -197,10 +199,22 @@ func frame720(b *testing.B) capture.Frame {
 	return capture.Frame{Format: capture.MJPEG, Width: 1280, Height: 720, Data: out}
 }
 
+// A least width is kept, and one that the frame has not is what there is.
+func TestAtLeast(t *testing.T) {
+	for _, c := range []struct{ w, h, least, lw int }{
+		{1280, 720, 160, 160}, {1280, 720, 161, 320}, {1280, 720, 640, 640}, {1280, 720, 2000, 1280}, {320, 240, 213, 320},
+	} {
+		if l, err := NewDecoder().AtLeast(c.least).Luma(mjpeg(t, scene(c.w, c.h))); err != nil || l.W != c.lw {
+			t.Errorf("%dx%d at least %d: %d wide, want %d: %v", c.w, c.h, c.least, l.W, c.lw, err)
+		}
+	}
+}
+
 // BenchmarkIdle compares the way of a frame of an idle scene, decode, mask and
 // motion together, with its decode alone, in one run.
 func BenchmarkIdle(b *testing.B) {
-	f := frame720(b)
+	// The light flickers: the same frame again would not be looked at.
+	frames := []capture.Frame{frame720(b, 0), frame720(b, 3)}
 	d := NewDecoder()
 	w, err := detect.New(detect.Options{Everything: true})
 	if err != nil {
@@ -210,6 +224,8 @@ func BenchmarkIdle(b *testing.B) {
 	var alone, whole time.Duration
 	b.ReportAllocs()
 	for b.Loop() {
+		f := frames[0]
+		frames[0], frames[1] = frames[1], frames[0]
 		began := time.Now()
 		l, err := d.Luma(f)
 		if err != nil {
@@ -223,11 +239,11 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	b.ReportMetric(float64(whole)/float64(alone), "whole/decode")
 	b.ReportMetric(float64(alone.Microseconds())/float64(b.N), "decode-µs/op")
-	b.ReportMetric(float64(len(f.Data))/1000, "kB/frame")
+	b.ReportMetric(float64(len(frames[0].Data))/1000, "kB/frame")
 }
 
 func BenchmarkLuma(b *testing.B) {
-	mj := frame720(b)
+	mj := frame720(b, 0)
 	raw := yuyv(scene(640, 480))
 	for _, f := range []capture.Frame{mj, raw} {
 		b.Run(fmt.Sprintf("%v%dx%d", f.Format, f.Width, f.Height), func(b *testing.B) {

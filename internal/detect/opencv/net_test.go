@@ -175,7 +175,7 @@ func resident(t testing.TB) int {
 }
 
 func BenchmarkColour(b *testing.B) {
-	f := frame720(b)
+	f := frame720(b, 0)
 	raw := yuyv(scene(640, 480))
 	for _, c := range []struct {
 		name string
