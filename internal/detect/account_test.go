@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -60,6 +61,12 @@ func TestAccountSaysWhy(t *testing.T) {
 		if got, _ := verdicts(w, newStage(c.props...), 0, seconds(4)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+	sway := newStage(prop{w: 16, h: 30, level: 40, where: func(at time.Duration) (float64, float64, bool) {
+		return 110 + 5*math.Sin(5*at.Seconds()), 10, true
+	}})
+	if got, _ := verdicts(everything(t), sway, 0, seconds(30)); !slices.Contains(got, Restless) {
+		t.Errorf("what sways for ever: %v", got)
 	}
 	for name, want := range map[string]Verdict{"headlights": OnlyLight, "web": TooSmall} {
 		s, w := newStage(prop{w: 12, h: 30, level: 230, where: walk(seconds(8), -12, 50, 40)}), everything(t)

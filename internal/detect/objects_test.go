@@ -160,6 +160,7 @@ func TestVisitIsOneEvent(t *testing.T) {
 
 // Who stands still is there all the time, in motion too, and is gone soon after.
 func TestStandingStill(t *testing.T) {
+	t.Parallel()
 	for _, fails := range []float64{0, 0.3, 0.5} {
 		for _, delay := range []time.Duration{0, 700 * time.Millisecond} {
 			p := prop{w: 12, h: 30, level: 225, where: stops(seconds(3), 70, 45, 30, seconds(60))}
@@ -178,6 +179,7 @@ func TestStandingStill(t *testing.T) {
 
 // What vanishes while it stands (through a door in the wall) does not stay.
 func TestGoneWhileStill(t *testing.T) {
+	t.Parallel()
 	p := prop{w: 12, h: 30, level: 225, where: stops(seconds(3), 70, 45, 30, seconds(60))}
 	visible := p.where
 	p.where = func(at time.Duration) (float64, float64, bool) {
@@ -195,6 +197,7 @@ func TestGoneWhileStill(t *testing.T) {
 
 // What has not moved at all for ten minutes is part of the scene: a parked van.
 func TestSettles(t *testing.T) {
+	t.Parallel()
 	p := prop{w: 40, h: 24, level: 40, where: stops(seconds(3), 70, 45, 30, seconds(5000))}
 	n := newNet(plays(event.Vehicle, event.NoLabel, p))
 	got := visit(asked(t, all...), newStage(p), n, 2, 0, seconds(640))
@@ -219,6 +222,7 @@ func TestTwoAtOnce(t *testing.T) {
 
 // A person and a dog on a lead are one region, and two things.
 func TestTwoInOneRegion(t *testing.T) {
+	t.Parallel()
 	for _, second := range []event.Category{event.Animal, event.Person} {
 		a := prop{w: 12, h: 30, level: 225, where: walk(seconds(3), -12, 45, 20)}
 		b := prop{w: 14, h: 12, level: 220, where: walk(seconds(3), -27, 63, 20)}
@@ -246,6 +250,7 @@ func TestTwoInOneRegion(t *testing.T) {
 
 // Two who cross are two, however the regions merge and split.
 func TestCrossing(t *testing.T) {
+	t.Parallel()
 	for _, c := range [][2]event.Category{{event.Person, event.Person}, {event.Person, event.Animal}} {
 		for _, fails := range []float64{0, 0.2} {
 			a := prop{w: 12, h: 30, level: 225, where: walk(seconds(3), -12, 45, 25)}
@@ -287,6 +292,7 @@ func TestPart(t *testing.T) {
 // What the network sees beside or behind who walks past, and what does not move,
 // is no event.
 func TestSceneryIsNoEvent(t *testing.T) {
+	t.Parallel()
 	car := func(x, y, w, h float64) actor {
 		return actor{category: event.Vehicle, label: func(time.Duration) event.Label { return event.NoLabel }, score: 0.9, where: func(time.Duration) (event.Box, bool) {
 			return event.Box{X: x / 160, Y: y / 90, W: w / 160, H: h / 90}, true
@@ -314,6 +320,7 @@ func TestSceneryIsNoEvent(t *testing.T) {
 
 // A bush that sways for a minute, and shows the network nothing, is let alone.
 func TestBushIsLetAlone(t *testing.T) {
+	t.Parallel()
 	bush := prop{w: 20, h: 30, level: 40, where: func(at time.Duration) (float64, float64, bool) {
 		gust := 4 + 3*math.Sin(at.Seconds()/3) // more, and less
 		return 110 + gust*math.Sin(5*at.Seconds()), 10 + 2*math.Sin(3*at.Seconds()), at >= seconds(3)
@@ -330,6 +337,7 @@ func TestBushIsLetAlone(t *testing.T) {
 
 // Who comes while a bush sways is looked at soon all the same.
 func TestPersonBesideABush(t *testing.T) {
+	t.Parallel()
 	bush := prop{w: 20, h: 30, level: 40, where: func(at time.Duration) (float64, float64, bool) {
 		return 110 + 6*math.Sin(5*at.Seconds()), 5, at >= seconds(3)
 	}}
@@ -342,6 +350,7 @@ func TestPersonBesideABush(t *testing.T) {
 }
 
 func TestLabels(t *testing.T) {
+	t.Parallel()
 	pace := prop{w: 20, h: 14, level: 225, where: func(at time.Duration) (float64, float64, bool) {
 		return 70 + 50*math.Sin(at.Seconds()/2), 60, at >= seconds(3) && at < seconds(60)
 	}}
@@ -414,6 +423,7 @@ func TestSecondThoughts(t *testing.T) {
 }
 
 func TestObjectsChangeZone(t *testing.T) {
+	t.Parallel()
 	w, err := New(Options{Zones: []event.Zone{rectangle("left", 0, 0, 0.5, 1), rectangle("right", 0.5, 0, 1, 1)}})
 	if err != nil {
 		t.Fatal(err)
@@ -437,6 +447,7 @@ func TestObjectsChangeZone(t *testing.T) {
 
 // Nothing is looked for that nobody asked for, and no answer makes it known.
 func TestNotWantedIsNotLookedFor(t *testing.T) {
+	t.Parallel()
 	p := prop{w: 12, h: 30, level: 225, where: stops(seconds(3), 70, 45, 30, seconds(20))}
 	n := newNet(plays(event.Person, event.NoLabel, p))
 	got := visit(asked(t, event.Motion), newStage(p), n, 10, 0, seconds(30))
@@ -612,6 +623,7 @@ func TestStaleAnswers(t *testing.T) {
 
 // Without a network's answers all is as it was, but for the looks.
 func TestNetworkThatNeverAnswers(t *testing.T) {
+	t.Parallel()
 	p := prop{w: 12, h: 30, level: 225, where: walk(seconds(3), -12, 45, 20)}
 	n := newNet(plays(event.Person, event.NoLabel, p))
 	n.delay = time.Hour
@@ -636,6 +648,7 @@ func TestNetworkThatNeverAnswers(t *testing.T) {
 // Whatever comes, each life of a number in a category is whole and there are no
 // more at once than the gate takes; and the same comes to the same.
 func TestObjectLives(t *testing.T) {
+	t.Parallel()
 	const gateTakes = 64
 	rapid.Check(t, func(t *rapid.T) {
 		s := newStage()

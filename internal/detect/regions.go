@@ -267,10 +267,21 @@ func (c *cells) firm(i int32) region {
 	return r
 }
 
-// refuse notes why r does not count, as long as there is room.
+// refuse notes why r, whose cells are in c.queue, does not count, as long as
+// there is room. What is left of a part that is less sensitive because it keeps
+// moving is too small or scattered for that reason.
 func (c *cells) refuse(r region, why Verdict) {
 	if len(c.refused) < maxRegions {
 		r.verdict = why
+		restless := 0
+		for _, k := range c.queue {
+			if c.calm[k] > 1 {
+				restless++
+			}
+		}
+		if why != OnlyLight && 2*restless >= len(c.queue) {
+			r.verdict = Restless
+		}
 		c.refused = append(c.refused, r)
 	}
 }

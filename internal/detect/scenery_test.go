@@ -73,7 +73,10 @@ func ground(x, y int, other bool) float64 {
 	return v
 }
 
-// frame draws the scene at a time.
+// frame draws the scene at a time. One goroutine draws, and for the race detector
+// to watch each pixel takes ten times as long.
+//
+//go:norace
 func (s *stage) frame(at time.Duration) Luma {
 	both := grounds()
 	if s.w != 160 || s.h != 90 {

@@ -242,6 +242,7 @@ func differing(w *Watcher) int {
 
 // What sways for ever is let go, and a person beside it is still seen.
 func TestNeverStuckOn(t *testing.T) {
+	t.Parallel()
 	sway := prop{w: 16, h: 30, level: 40, where: func(at time.Duration) (float64, float64, bool) {
 		return 110 + 5*math.Sin(5*at.Seconds()), 10, at >= seconds(3)
 	}}
@@ -314,6 +315,7 @@ func TestSquaresThatMeetStayTwo(t *testing.T) {
 }
 
 func TestStopForAMoment(t *testing.T) {
+	t.Parallel()
 	for _, fps := range rates {
 		s := newStage(prop{w: 10, h: 26, level: 225, where: func(at time.Duration) (float64, float64, bool) {
 			moved := min(at, seconds(5)) + max(at-seconds(6.5), 0) // stands still from 5 to 6.5 s
@@ -356,6 +358,7 @@ func TestZoneOfTheFoot(t *testing.T) {
 }
 
 func TestUpdatesAreBounded(t *testing.T) {
+	t.Parallel()
 	// It runs to and fro across a border for 20 s.
 	s := newStage(prop{w: 10, h: 24, level: 225, where: func(at time.Duration) (float64, float64, bool) {
 		return 75 + 55*math.Sin(at.Seconds()*1.5), 50, at >= seconds(2)
@@ -406,6 +409,7 @@ func TestSwayOnABorder(t *testing.T) {
 // TestP6_MaskedBeforeLooking holds that what lies outside the zones is blank
 // after Step, and that nothing that happens there changes what is told.
 func TestP6_MaskedBeforeLooking(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		x0 := rapid.Float64Range(0, 0.6).Draw(t, "x0")
 		y0 := rapid.Float64Range(0, 0.6).Draw(t, "y0")
@@ -554,6 +558,7 @@ func TestSameFrameTwice(t *testing.T) {
 // TestLives throws random streams at a Watcher: things that jump, times that
 // leap and turn back, sizes that change. Whatever comes, the lives are whole.
 func TestLives(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		o := Options{Zones: []event.Zone{rectangle("a", 0, 0, 0.6, 1), rectangle("b", 0.3, 0.2, 1, 1)}}
 		if rapid.Bool().Draw(t, "everything") {

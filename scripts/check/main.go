@@ -61,7 +61,7 @@ var steps = []step{
 	{name: "build doorbelld-eye", cmd: words("go build -o build/doorbelld-eye ./cmd/doorbelld-eye")},
 	{name: "memory of OpenCV", cmd: words("go test -count=1 -tags matprofile ./internal/detect/opencv/...")},
 	{name: "memory of the networks", cmd: words("go test -count=1 -tags matprofile -run TestMemory ./internal/eye")},
-	{name: "motion on films", cmd: words("go test -count=1 ./internal/detect")},
+	{name: "films and clips of motion", cmd: words("go test -count=1 ./internal/detect")}, // the race detector makes them too slow
 	{name: "mutants", cmd: words("go run ./scripts/mutants")},
 	{name: "tests", cmd: words("go test -count=1 -race -timeout 15m ./..."), alone: true},
 }
