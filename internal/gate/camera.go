@@ -100,7 +100,7 @@ type flapping struct {
 
 const (
 	calm  = time.Minute
-	flaps = 10 // so many changes without a calm are spoken of
+	flaps = 60 // so many changes without a calm are spoken of: a person at a loose plug makes fewer
 )
 
 // volume is how something is to be spoken of.

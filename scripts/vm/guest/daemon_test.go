@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -303,9 +304,18 @@ const ticksPerSecond = 100 // USER_HZ, the same on all machines
 // The processor time of an eye that ended meanwhile is in the daemon's.
 func (d *daemon) rest(t *testing.T) float64 {
 	t.Helper()
-	begin, ticks := now(t), d.ticks(t)
-	time.Sleep(5 * time.Second)
-	return float64(d.ticks(t)-ticks) / ticksPerSecond / (now(t) - begin).Seconds()
+	// A busy host makes the guest's processor look busy, for a while. A loop that
+	// does not wait is busy all the time.
+	least := math.Inf(1)
+	for range 4 {
+		begin, ticks := now(t), d.ticks(t)
+		time.Sleep(5 * time.Second)
+		share := float64(d.ticks(t)-ticks) / ticksPerSecond / (now(t) - begin).Seconds()
+		if least = min(least, share); least <= spinning {
+			break
+		}
+	}
+	return least
 }
 
 // starting is what one start of a program takes.
