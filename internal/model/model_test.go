@@ -5,11 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"doorbelld/internal/enum/enumtest"
@@ -162,6 +165,20 @@ func TestOnlyTheTrueFile(t *testing.T) {
 		must(t, os.Mkdir(filepath.Join(dir, "weights"), 0o700))
 		if content, err := m.Load(dir); err == nil || content != nil {
 			t.Errorf("loaded: %v", err)
+		}
+	})
+	t.Run("forbidden", func(t *testing.T) {
+		dir := t.TempDir()
+		put(t, filepath.Join(dir, "weights"), body)
+		must(t, os.Chmod(filepath.Join(dir, "weights"), 0))
+		if os.Getuid() == 0 { // nothing is forbidden to root; so this thread is nobody for its file system
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			must(t, syscall.Setfsuid(65534))
+			defer syscall.Setfsuid(0)
+		}
+		if _, err := m.Load(dir); !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrMissing) {
+			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("no folder at all", func(t *testing.T) {
