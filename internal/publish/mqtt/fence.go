@@ -27,7 +27,8 @@ const (
 
 // A fence is the connection as paho sees it. Once cut has returned, nothing passes.
 type fence struct {
-	net.Conn // a TCP connection, never written to but by Write
+	net.Conn // what carries MQTT: raw, or what is around it; never written to but by Write
+	raw      *net.TCPConn
 	in       *wire.Reader
 	stall    time.Duration // how long a chunk may take
 	lost     func(error)   // told why, when the connection dies and nobody shut it
@@ -39,8 +40,8 @@ type fence struct {
 	failed   chan error // of one place: why a Write failed, for Read to tell
 }
 
-func newFence(raw *net.TCPConn, stall time.Duration, lost func(error)) *fence {
-	return &fence{Conn: raw, in: wire.NewReader(raw, fromBroker), stall: stall, lost: lost, failed: make(chan error, 1)}
+func newFence(stream net.Conn, raw *net.TCPConn, stall time.Duration, lost func(error)) *fence {
+	return &fence{Conn: stream, raw: raw, in: wire.NewReader(stream, fromBroker), stall: stall, lost: lost, failed: make(chan error, 1)}
 }
 
 // Read lets through the packets that fromBroker knows. paho reads until the end of
@@ -98,13 +99,23 @@ func (f *fence) parting() { f.ordinary.Store(true) }
 func (f *fence) Close() (err error) {
 	f.shutting.Do(func() {
 		f.shut.Store(true)
-		if !f.ordinary.Load() {
-			// SO_LINGER 0. It fails only on a socket that is closed already.
-			_ = f.Conn.(*net.TCPConn).SetLinger(0)
+		if f.ordinary.Load() {
+			// TLS and WebSocket have a last word, for which nobody waits long.
+			late := time.AfterFunc(partingTime, f.discard)
+			err = f.Conn.Close()
+			late.Stop()
+			return
 		}
-		err = f.Conn.Close()
+		f.discard()
 	})
 	return err
+}
+
+// discard closes the TCP connection under all that is around it, without a word.
+func (f *fence) discard() {
+	// SO_LINGER 0. Both fail only on a socket that is closed already.
+	_ = f.raw.SetLinger(0)
+	_ = f.raw.Close()
 }
 
 // cut closes, and waits until no Write is under way. That is no wait for the
@@ -116,12 +127,12 @@ func (f *fence) cut() {
 }
 
 // fromBroker lists the packets that a broker has reason to send to a client which
-// publishes with QoS 1 at most and makes one subscription, of QoS 1. paho would
+// publishes with QoS 1 at most, makes one subscription, of QoS 1, and ends another. paho would
 // fall over some others.
 func fromBroker(header byte, length int) error {
 	ok := false
 	switch header >> 4 {
-	case wire.Connack, wire.Puback:
+	case wire.Connack, wire.Puback, wire.Unsuback:
 		ok = header&0x0f == 0 && length == 2
 	case wire.Suback:
 		ok = header&0x0f == 0 && length == 3
