@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
@@ -30,14 +31,25 @@ func explain(err error, t target, seal *tls.Config) error {
 		return fmt.Errorf("%w: check the user name and the password", publish.ErrRefused)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %v: check the address, and that an MQTT broker listens there", connectTime)
-	case errors.Is(err, io.EOF) && !t.sealed:
+	case hungUp(err) && !t.sealed:
 		return errors.New("it hung up at once: check that an MQTT broker listens there, and whether it wants TLS (mqtts://)")
-	case errors.Is(err, io.EOF):
-		return errors.New("it hung up at once: check that an MQTT broker listens there")
+	case hungUp(err):
+		return errors.New("it hung up as soon as TLS stood: it may want a certificate of ours (broker.certificate_file), or not take the one it got")
 	case errors.As(err, &op) && op.Op == "dial":
 		return fmt.Errorf("%w: check the address, and that the broker runs", op.Err)
 	}
 	return err
+}
+
+// A handshakeError is why TLS did not come about.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// hungUp reports whether the broker ended the connection without a word.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // explainTLS gives nil for what has nothing to do with TLS.
@@ -48,9 +60,10 @@ func explainTLS(err error, seal *tls.Config) error {
 		name    x509.HostnameError
 		plain   tls.RecordHeaderError
 		op      *net.OpError
+		shaking *handshakeError
 	)
 	switch {
-	case errors.As(err, &plain):
+	case errors.As(err, &plain), errors.As(err, &shaking) && hungUp(err):
 		return errors.New("what answers there does not speak TLS: check the port (most brokers have TLS at 8883), or that the broker has TLS at all")
 	case errors.As(err, &unknown) && seal != nil && seal.RootCAs != nil:
 		return errors.New("its certificate is not signed by the authority in broker.ca_file: is that the right file, or has the broker another certificate now?")
@@ -82,10 +95,10 @@ func explainAlert(alert string, seal *tls.Config) error {
 	switch {
 	case strings.Contains(alert, "protocol version"):
 		return errors.New("it speaks no TLS of version 1.2 or later: bring the broker up to date")
-	case strings.Contains(alert, "certificate") && seal != nil && len(seal.Certificates) == 0, strings.Contains(alert, "handshake failure") && seal != nil && len(seal.Certificates) == 0:
-		return fmt.Errorf("%w: it wants a certificate of ours (%s): name one in broker.certificate_file, with its broker.key_file", publish.ErrRefused, alert)
-	case strings.Contains(alert, "certificate"):
+	case seal != nil && len(seal.Certificates) > 0:
 		return fmt.Errorf("%w: it does not take the certificate in broker.certificate_file (%s): is it signed by the authority that the broker trusts, and not expired?", publish.ErrRefused, alert)
+	case strings.Contains(alert, "certificate"), strings.Contains(alert, "handshake failure"):
+		return fmt.Errorf("%w: it wants a certificate of ours (%s): name one in broker.certificate_file, with its broker.key_file", publish.ErrRefused, alert)
 	}
 	return fmt.Errorf("the broker ended TLS: %s", alert)
 }

@@ -1,8 +1,10 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +38,9 @@ type fence struct {
 	shutting sync.Once
 	shut     atomic.Bool
 	ordinary atomic.Bool
-	writing  sync.Mutex // held by Write, for a packet from its first to its last chunk
-	failed   chan error // of one place: why a Write failed, for Read to tell
+	heard    atomic.Bool // the peer has said something
+	writing  sync.Mutex  // held by Write, for a packet from its first to its last chunk
+	failed   chan error  // of one place: why a Write failed, for Read to tell
 }
 
 func newFence(stream net.Conn, raw *net.TCPConn, stall time.Duration, lost func(error)) *fence {
@@ -48,6 +51,9 @@ func newFence(stream net.Conn, raw *net.TCPConn, stall time.Duration, lost func(
 // the connection, so this is where the end is noticed first.
 func (f *fence) Read(p []byte) (int, error) {
 	n, err := f.in.Read(p)
+	if n > 0 {
+		f.heard.Store(true)
+	}
 	if err != nil {
 		select {
 		case why := <-f.failed:
@@ -77,6 +83,7 @@ func (f *fence) Write(p []byte) (sent int, err error) {
 		sent += n
 	}
 	if err != nil {
+		err = f.lastWord(err)
 		select {
 		case f.failed <- err:
 		default:
@@ -84,6 +91,19 @@ func (f *fence) Write(p []byte) (sent int, err error) {
 		f.Close()
 	}
 	return sent, err
+}
+
+// lastWord gives why the peer hung up before it has said anything, if it still can be
+// read, or else err: a broker that does not take our certificate says so when it has
+// ours, and hangs up at once.
+func (f *fence) lastWord(err error) error {
+	if f.heard.Load() || f.shut.Load() || f.Conn.SetReadDeadline(time.Now().Add(partingTime)) != nil {
+		return err
+	}
+	if _, word := f.Conn.Read(make([]byte, 1)); word != nil && !hungUp(word) && !errors.Is(word, os.ErrDeadlineExceeded) {
+		return word
+	}
+	return err
 }
 
 // SetWriteDeadline leaves the deadline as it is: Write sets it.

@@ -183,7 +183,7 @@ func (s *Session) wrap(ctx context.Context, raw net.Conn) (net.Conn, error) {
 	if s.target.sealed {
 		sealed := tls.Client(raw, s.seal)
 		if err := sealed.HandshakeContext(ctx); err != nil {
-			return nil, err
+			return nil, &handshakeError{err}
 		}
 		stream = sealed
 	}
