@@ -45,7 +45,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	device, camera, zones := top.take("device"), top.take("camera"), top.take("zones")
 	motion, detect := top.take("motion"), top.take("detect")
 	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
-	access := top.take("access")
+	access, home := top.take("access"), top.take("home_assistant")
 	top.close()
 
 	c := &Config{}
@@ -59,6 +59,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	c.Detect = readDetect(detect.section())
 	c.Button = readButton(button)
 	c.Broker = readBroker(broker.section())
+	c.Home = readHomeAssistant(home)
 	c.Access = readAccess(access.section())
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())
