@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -18,6 +19,7 @@ import (
 	"doorbelld/internal/console"
 	"doorbelld/internal/gate"
 	"doorbelld/internal/ledger"
+	"doorbelld/internal/publish"
 	"doorbelld/internal/publish/broker"
 	"doorbelld/internal/publish/mqtt"
 
@@ -80,10 +82,14 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
 		Eye:     eye.starter(cfg, program, log),
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
-		Log:     log,
+		Home:    homeAssistant(cfg), Memory: filepath.Join(cfg.State, "retained.json"),
+		Log: log,
 	})
 	if err != nil {
 		return err
+	}
+	if h := homeAssistant(cfg); h != nil {
+		session.Birth, session.Born = h.BirthTopic(), g.AskedAgain
 	}
 	session.Paused = func(minutes int) {
 		if err := g.PauseByMessage(context.WithoutCancel(ctx), minutes); err != nil {
@@ -95,7 +101,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		logins = accounts(cfg)
 		secret := rand.Text()
 		b, err := broker.Start(broker.Options{
-			Listen: cfg.Broker.Listen.String(), Device: cfg.Device, DaemonUser: daemonUser, DaemonPassword: secret, Log: log,
+			Listen: cfg.Broker.Listen.String(), Device: cfg.Device, DaemonUser: daemonUser, DaemonPassword: secret, Home: homeAssistant(cfg), Log: log,
 			Password: func(name string) (string, bool) { return password(g, logins, name, log) },
 		})
 		if errors.Is(err, syscall.EADDRINUSE) {
@@ -130,6 +136,18 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// homeAssistant gives nil if nobody stands for it.
+func homeAssistant(cfg *config.Config) *publish.HomeAssistant {
+	if cfg.Home == nil {
+		return nil
+	}
+	h := &publish.HomeAssistant{Prefix: cfg.Home.Prefix, Recipient: cfg.Home.Recipient}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		h.Version = info.Main.Version
+	}
+	return h
 }
 
 // accounts gives the accounts of the embedded broker.

@@ -44,7 +44,8 @@ type herald struct {
 	last  map[place]time.Time // when that was done last
 	said  bool                // this session has been told what to show …
 	shown publish.Shown       // … and that was it
-	spoke bool                // of a memory that cannot be written
+
+	unsaved bool // the memory could not be written, of which was spoken
 }
 
 // connected begins anew with another session: its broker may have been started again,
@@ -104,6 +105,9 @@ func (h *herald) step(ctx context.Context, say func(publish.Message) error, pict
 	policy, m := h.keeper.look()
 	if !m.PolicySound {
 		return forever, nil // what the owner decided is not known
+	}
+	if h.unsaved {
+		h.remember(h.memory.kept)
 	}
 	_, paused := policy.PausedUntil(m.Now)
 	faulty := !paused && (!m.ClockTrusted || !m.LedgerSound)
@@ -187,10 +191,10 @@ func (h *herald) giving(all []consent.GrantID) {
 // once.
 func (h *herald) remember(r recollection) bool {
 	err := h.memory.keep(r)
-	if err != nil && !h.spoke {
+	if err != nil && !h.unsaved {
 		h.log.Error("what subscribers were told cannot be remembered; after a restart they may believe what has ended", "error", err)
 	}
-	h.spoke = err != nil
+	h.unsaved = err != nil
 	return err == nil
 }
 
@@ -225,6 +229,10 @@ func (h *herald) discover(policy consent.Policy, m consent.Moment, faulty bool, 
 	if grows {
 		kept.Discovery = &discovered{h.home.Prefix, h.device, now.With(before)}
 		if !h.remember(kept) {
+			h.memory.kept.Discovery = nil
+			if !before.Empty() {
+				h.memory.kept.Discovery = &discovered{h.home.Prefix, h.device, before}
+			}
 			return nil
 		}
 	}

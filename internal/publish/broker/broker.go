@@ -16,9 +16,11 @@ import (
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+
+	"doorbelld/internal/publish"
 )
 
-// Options configures a broker. All fields are required.
+// Options configures a broker. All fields but Home are required.
 type Options struct {
 	Listen string // host:port on loopback; port 0 is any free one
 	Device string // the device's name in all topics
@@ -27,6 +29,7 @@ type Options struct {
 	Password       func(username string) (string, bool)
 	DaemonUser     string // the daemon's own account, which may publish; no recipient can have its name
 	DaemonPassword string
+	Home           *publish.HomeAssistant // nil: none
 	Log            *slog.Logger
 }
 
