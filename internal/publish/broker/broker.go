@@ -18,9 +18,11 @@ import (
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+
+	"doorbelld/internal/publish"
 )
 
-// Options configures a broker. All fields but TLS are required.
+// Options configures a broker. All fields but TLS and Home are required.
 type Options struct {
 	Listen string      // IP:port; port 0 is any free one. Without TLS only loopback
 	TLS    *tls.Config // nil: none
@@ -32,6 +34,7 @@ type Options struct {
 	MayPause       func(username string) bool
 	DaemonUser     string // the daemon's own account, which may publish; no recipient can have its name
 	DaemonPassword string
+	Home           *publish.HomeAssistant // nil: none
 	Log            *slog.Logger
 }
 

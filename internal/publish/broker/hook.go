@@ -131,12 +131,16 @@ func (d *door) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	if v != nil && write && !v.pauses && topic == publish.PauseTopic(d.options.Device) {
 		return false
 	}
-	return v != nil && authorise(d.options.Device, v.user, v.daemon, topic, write)
+	return v != nil && (authorise(d.options.Device, v.user, v.daemon, topic, write) || authoriseHome(d.options.Home, v.user, v.daemon, topic, write))
 }
 
 // OnSubscribe throws out a client that wants too much.
 func (d *door) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	if cl.State.Subscriptions.Len()+len(pk.Filters) > maxSubscriptions {
+	most := maxSubscriptions
+	if v := d.visitor(cl); v != nil && d.options.Home != nil && v.user == d.options.Home.Recipient {
+		most = maxForHome
+	}
+	if cl.State.Subscriptions.Len()+len(pk.Filters) > most {
 		cl.Stop(packets.ErrQuotaExceeded)
 		pk.Filters = nil
 	}
@@ -153,7 +157,7 @@ func (d *door) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		return pk, nil
 	}
 	v := d.visitor(cl)
-	if v != nil && v.daemon && (health(d.options.Device, pk.TopicName) || below(pk.TopicName, discovery)) {
+	if v != nil && v.daemon && (health(d.options.Device, pk.TopicName) || isDiscovery(pk.TopicName)) {
 		return pk, nil
 	}
 	cl.Stop(packets.ErrRetainNotSupported)
