@@ -81,8 +81,5 @@ func (k *keeper) commitState(ctx context.Context, d consent.Decision, e event.Ev
 		return err
 	}
 	at := k.now().Now
-	if _, err := k.ledger.Release(context.WithoutCancel(ctx), at, []ledger.Entry{{Body: body, Outbox: out, Deadline: at.Add(stateTTL)}}); err != nil {
-		return k.broken(err)
-	}
-	return nil
+	return k.enqueue(ctx, at, []ledger.Entry{{Body: body, Outbox: out, Deadline: at.Add(stateTTL)}}, func(int) string { return d.Recipient })
 }
