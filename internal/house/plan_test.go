@@ -69,6 +69,7 @@ var rooms = []room{
 	// What stands beside the house.
 	{"internal/enum/enumtest", bench, nil},
 	{"internal/footage", bench, nil},
+	{"internal/homeassistant", bench, nil},
 	{"internal/mosquitto", bench, nil},
 	{"internal/promises", bench, nil},
 	{"internal/house", bench, nil},
