@@ -247,8 +247,10 @@ func TestP10_NothingLingers(t *testing.T) {
 	h.await("that all is withdrawn", func(s gate.Status) bool {
 		return connected(s) && s.Queue.Count == 0 && len(s.Home.Entities) == 0 && len(standing("home")) == 0
 	})
-	if diff := cmp.Diff([]string{"doorbelld/front/camera", "doorbelld/front/status"}, retained(t, broker)); diff != "" {
-		t.Errorf("retained in the end (-want +got):\n%s", diff)
+	for _, topic := range retained(t, broker) {
+		if topic != "doorbelld/front/camera" && topic != "doorbelld/front/status" {
+			t.Errorf("in the end the broker keeps %s", topic)
+		}
 	}
 	h.stop()
 	await(t, sub, func(all []mosquitto.Message) bool {
