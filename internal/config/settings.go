@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -410,16 +411,16 @@ func readListen(v value, sealed bool) netip.AddrPort {
 func readOutbox(s *section) Outbox {
 	ring, other, messages, bytes := s.take("ring"), s.take("other"), s.take("messages"), s.take("bytes")
 	s.close()
-	o := Outbox{
-		Ring:     ring.duration(time.Second, time.Hour, 0),
-		Other:    other.duration(time.Second, 24*time.Hour, 0),
-		Messages: int(messages.number(minMessages, maxMessages, 0)),
-		Bytes:    bytes.size(minBytes, maxBytes),
-	}
-	if messages.present() && float64(o.Messages) != messages.number(minMessages, maxMessages, 0) {
+	most := messages.number(minMessages, maxMessages, 0)
+	if most != math.Trunc(most) {
 		messages.fault("is no whole number")
 	}
-	return o
+	return Outbox{
+		Ring:     ring.duration(time.Second, time.Hour, 0),
+		Other:    other.duration(time.Second, 24*time.Hour, 0),
+		Messages: int(most),
+		Bytes:    bytes.size(minBytes, maxBytes),
+	}
 }
 
 func readUsername(v value) string {

@@ -25,7 +25,8 @@ type Options struct {
 	Ledger  *ledger.Ledger                         // open; the caller closes it after Run
 	Clock   Clock                                  // what the wall clock is worth
 	Eye     func(context.Context) (Eye, error)     // starts an eye, shut in; fs.ErrNotExist: there is no camera
-	Connect func(context.Context) (Session, error) // makes a new connection to the broker
+	Connect func(context.Context) (Session, error) // makes a new connection to the broker; publish.ErrRefused: it does not want us
+	Outbox  Bounds                                 // of what waits for the broker
 	Home    *publish.HomeAssistant                 // nil: no Home Assistant is told of anything
 	Memory  string                                 // path of the file for what subscribers were told of the policy
 	Log     *slog.Logger
@@ -54,7 +55,7 @@ type Gate struct {
 
 // New rebuilds the policy from the ledger.
 func New(ctx context.Context, o Options) (*Gate, error) {
-	k, err := newKeeper(ctx, o.Ledger, o.Clock, o.Log)
+	k, err := newKeeper(ctx, o.Ledger, o.Outbox, o.Clock, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +106,9 @@ func (g *Gate) Run(ctx context.Context) error {
 			keeper: g.keeper, tally: g.tally, device: o.Device, home: o.Home, memory: memory, again: g.register.again, log: o.Log,
 			due: map[place]time.Time{}, last: map[place]time.Time{},
 		},
+	}
+	if err := g.keeper.makeRoom(ctx); err != nil { // the bounds may be closer than those of the last run
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.run(ctx) })
@@ -260,6 +264,9 @@ func (g *Gate) Policy() (consent.Policy, consent.Moment) {
 func (g *Gate) Status() Status {
 	s := Status{Device: g.options.Device, Queue: g.queue()}
 	g.tally.into(&s)
+	var late int
+	s.Counts.Dropped, late = g.keeper.lost()
+	s.Counts.Expired += late
 	k := g.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -149,6 +149,7 @@ type Counts struct {
 	Withdrawn map[string]map[string]int `json:"withdrawn"` // by recipient and reason: allowed once, no more when it was to be sent
 	Again     map[string]int            `json:"again"`     // by recipient: states that somebody may have missed, allowed and recorded; in none of the other counts
 	Expired   int                       `json:"expired"`   // waited too long for the broker
+	Dropped   map[string]int            `json:"dropped"`   // by recipient: made room for what came later
 	Ignored   int                       `json:"ignored"`   // rings too many in too short a time
 }
 
