@@ -83,9 +83,6 @@ type QueueStatus struct {
 	Oldest time.Time `json:"oldest,omitzero"`
 }
 
-// mostQueued bounds how much of what waits is counted.
-const mostQueued = 10_000
-
 // HomeStatus is what Home Assistant was told to show.
 type HomeStatus struct {
 	Recipient string   `json:"recipient"` // who stands for it

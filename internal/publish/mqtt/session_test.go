@@ -811,8 +811,9 @@ func TestP9_BirthIsAllThatIsHeard(t *testing.T) {
 			Listen: "127.0.0.1:0", Device: device,
 			Password:   func(user string) (string, bool) { return homeLogin.Password, user == homeLogin.Username },
 			DaemonUser: daemonLogin.Username, DaemonPassword: daemonLogin.Password,
-			Home: &publish.HomeAssistant{Prefix: "homeassistant", Recipient: homeLogin.Username},
-			Log:  logger(t),
+			Home:     &publish.HomeAssistant{Prefix: "homeassistant", Recipient: homeLogin.Username},
+			MayPause: func(user string) bool { return user == homeLogin.Username },
+			Log:      logger(t),
 		})
 		if err != nil {
 			t.Fatal(err)
