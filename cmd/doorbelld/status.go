@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -22,7 +23,7 @@ import (
 )
 
 // watchEvery is the time from one block of `status --watch` to the next.
-const watchEvery = 2 * time.Second
+const watchEvery = time.Second
 
 func newStatus(g *globals) *cobra.Command {
 	var asJSON, watch bool
@@ -30,47 +31,48 @@ func newStatus(g *globals) *cobra.Command {
 		Use:   "status",
 		Short: "Say how the device is, and what became of everything that was seen",
 		Long: `Says how the device is, and what became of everything that was seen since the
-daemon started. --watch says so again every 2 seconds until Ctrl-C.
+daemon started. --watch says so again every second until Ctrl-C: on a terminal in
+the same place, else as one block after the other.
 
---json gives {"device", "eye", "button", "broker", "clock", "ledger_fault",
-"policy_fault", "pause", "ending", "want", "counts"}; with --watch one such object a line.`,
+--json gives {"device", "eye", "button", "broker", "queue", "home_assistant",
+"clock", "ledger_fault", "policy_fault", "pause", "ending", "want", "counts",
+"bytes_today"}; with --watch one such object a line.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			write := writeStatus
-			switch {
-			case asJSON && watch:
-				write = func(w io.Writer, s gate.Status) error { return json.NewEncoder(w).Encode(s) }
-			case asJSON:
-				write = func(w io.Writer, s gate.Status) error { return writeJSON(w, s) }
-			case watch:
-				write = func(w io.Writer, s gate.Status) error {
-					fmt.Fprintln(w, s.Clock.Now.Local().Format(time.TimeOnly))
-					return writeStatus(w, s)
-				}
-			}
+			out := c.OutOrStdout()
 			if watch {
 				ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 				defer stop()
-				return watchStatus(ctx, client, c.OutOrStdout(), write)
+				return watchStatus(ctx, client, out, asJSON)
 			}
 			s, err := client.Status(c.Context())
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return writeJSON(out, s)
 			}
-			return write(c.OutOrStdout(), s)
+			return table(out, statusRows(s)...)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	c.Flags().BoolVar(&watch, "watch", false, "again every 2 seconds, until Ctrl-C")
+	c.Flags().BoolVar(&watch, "watch", false, "live, until Ctrl-C")
 	return c
 }
 
 // watchStatus writes the status again and again. It returns nil when ctx is done.
-func watchStatus(ctx context.Context, client *console.Client, w io.Writer, write func(io.Writer, gate.Status) error) error {
+func watchStatus(ctx context.Context, client *console.Client, w io.Writer, asJSON bool) (err error) {
+	write := func(s gate.Status) error { return table(w, clockRow(statusRows(s))...) }
+	if asJSON {
+		write = func(s gate.Status) error { return json.NewEncoder(w).Encode(s) }
+	} else if screen := screenOn(w); screen != nil {
+		write = func(s gate.Status) error { return screen.draw(clockRow(statusRows(s))) }
+		defer func() { err = errors.Join(err, screen.close()) }()
+	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -81,7 +83,7 @@ func watchStatus(ctx context.Context, client *console.Client, w io.Writer, write
 		if err != nil {
 			return err
 		}
-		if err := write(w, s); err != nil {
+		if err := write(s); err != nil {
 			return err
 		}
 		select {
@@ -92,17 +94,26 @@ func watchStatus(ctx context.Context, client *console.Client, w io.Writer, write
 	}
 }
 
-// writeStatus writes s as a block of lines for people.
-func writeStatus(w io.Writer, s gate.Status) error {
+// clockRow puts the time above rows.
+func clockRow(rows [][]string) [][]string {
+	return slices.Insert(rows, 0, []string{time.Now().Format(time.TimeOnly)})
+}
+
+// statusRows gives s for people: a name and a text each.
+func statusRows(s gate.Status) [][]string {
 	rows := [][]string{
 		{"device", s.Device},
 		{"camera", cameraLine(s.Eye)},
 		{"eye", eyeLine(s.Eye)},
 		{"model", modelLine(s.Eye)},
 		{"button", buttonLine(s.Button)},
-		{"broker", either(s.Broker.Connected, "connected", "not connected", s.Broker.Text)},
+		{"broker", brokerLine(s.Broker, s.Clock.Now)},
+		{"queue", queueLine(s.Queue, s.Clock.Now)},
 		{"clock", either(s.Clock.Trusted, "trusted", "not trusted", s.Clock.Why)},
 		{"ledger", either(s.Ledger == "", "sound", "broken", s.Ledger)},
+	}
+	if s.Home != nil {
+		rows = append(rows, []string{"shown", homeLine(*s.Home)})
 	}
 	if s.Policy != "" {
 		rows = append(rows, []string{"policy", "not read: " + s.Policy})
@@ -111,18 +122,78 @@ func writeStatus(w io.Writer, s gate.Status) error {
 		{"paused", pauseLine(s.Paused)},
 		{"wanted", wantLine(s.Want)},
 		{"seen", countLine(s.Counts.Seen)},
+		{"decided", countLine(s.Counts.Decisions)},
 	}...)
 	for _, e := range s.Ending {
 		rows = append(rows, []string{"ends soon", fmt.Sprintf("%s (%s, %s) on %s: `doorbelld grant renew %[1]s --until WHEN`", e.Grant, e.Recipient, e.Category, minute(e.Until))})
 	}
-	rows = append(rows, recipientRows(s.Counts)...)
+	rows = append(rows, recipientRows(s)...)
 	if s.Counts.Expired > 0 {
 		rows = append(rows, []string{"too late", fmt.Sprintf("%d waited too long for the broker, and were not sent", s.Counts.Expired)})
 	}
 	if s.Counts.Ignored > 0 {
 		rows = append(rows, []string{"ignored", fmt.Sprintf("%d rings, which came too fast", s.Counts.Ignored)})
 	}
-	return table(w, rows...)
+	return rows
+}
+
+func brokerLine(b gate.BrokerStatus, now time.Time) string {
+	text := either(b.Connected, "connected", "not connected", b.Text)
+	if b.Connected && !b.Since.IsZero() {
+		text += " for " + span(now.Sub(b.Since))
+	}
+	switch {
+	case b.Reconnects == 1:
+		text += ", connected again once"
+	case b.Reconnects > 1:
+		text += fmt.Sprintf(", connected again %d times", b.Reconnects)
+	}
+	if b.Connected && b.Lost != "" {
+		text += fmt.Sprintf("; last trouble %s ago: %s", span(now.Sub(b.LostAt)), b.Lost)
+	}
+	return text
+}
+
+func queueLine(q gate.QueueStatus, now time.Time) string {
+	if q.Count == 0 {
+		return "empty"
+	}
+	text := fmt.Sprintf("%d waiting for the broker, %s", q.Count, inBytes(q.Bytes))
+	if !q.Oldest.IsZero() {
+		text += ", the oldest for " + span(now.Sub(q.Oldest))
+	}
+	return text
+}
+
+func homeLine(h gate.HomeStatus) string {
+	if len(h.Entities) == 0 {
+		return fmt.Sprintf("nothing in Home Assistant: it is told as %s, who is granted nothing, below %s", h.Recipient, h.Prefix)
+	}
+	return fmt.Sprintf("in Home Assistant, as %s is granted, below %s: %s", h.Recipient, h.Prefix, strings.Join(h.Entities, ", "))
+}
+
+// span writes a length of time as people say it.
+func span(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}
+
+// inBytes writes a number of bytes as people say it.
+func inBytes(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1e6:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
 // either says which of two things holds, and why where that is known.
@@ -215,9 +286,16 @@ func wantLine(v gate.WantStatus) string {
 	return fmt.Sprintf("%s, up to %s", choices(v.Categories), v.Level)
 }
 
-// recipientRows says for each recipient what became of what was seen.
-func recipientRows(c gate.Counts) [][]string {
-	names := map[string]bool{}
+// recipientRows says for each recipient what became of what was seen, and how much it
+// was sent today.
+func recipientRows(s gate.Status) [][]string {
+	c, names := s.Counts, map[string]bool{}
+	for name := range s.Sent {
+		names[name] = true
+	}
+	for name := range c.Again {
+		names[name] = true
+	}
 	for _, m := range []map[string]map[string]int{c.Released, c.Withheld, c.Withdrawn} {
 		for name := range m {
 			names[name] = true
@@ -237,6 +315,12 @@ func recipientRows(c gate.Counts) [][]string {
 		}
 		if m := c.Withdrawn[name]; len(m) > 0 {
 			parts = append(parts, "withdrawn "+countLine(m))
+		}
+		if n := c.Again[name]; n > 0 {
+			parts = append(parts, fmt.Sprintf("states told again %d", n))
+		}
+		if n := s.Sent[name]; n > 0 {
+			parts = append(parts, inBytes(n)+" today")
 		}
 		rows = append(rows, []string{"to " + name, strings.Join(parts, "; ")})
 	}

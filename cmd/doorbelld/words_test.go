@@ -42,8 +42,9 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestWriteStatus(t *testing.T) {
+func TestStatusRows(t *testing.T) {
 	until := time.Date(2026, 12, 31, 23, 59, 0, 0, time.Local)
+	now := until.Add(-time.Hour)
 	for name, c := range map[string]struct {
 		status gate.Status
 		want   string
@@ -53,8 +54,10 @@ func TestWriteStatus(t *testing.T) {
 				Device: "door",
 				Eye: gate.EyeStatus{Running: true, Protection: "all of it", Camera: link.Live, Encoding: "mjpeg", Width: 768, Height: 576, Frames: 100, Dropped: 2,
 					Model: gate.ModelStatus{Kind: model.Fast, State: link.NetworkReady}},
-				Broker: gate.BrokerStatus{Connected: true},
-				Clock:  gate.ClockStatus{Trusted: true, Why: "you vouched for it"},
+				Broker: gate.BrokerStatus{Connected: true, Since: now.Add(-50 * time.Hour), Reconnects: 2, Lost: "the connection was lost", LostAt: now.Add(-51 * time.Hour)},
+				Queue:  gate.QueueStatus{Count: 2, Bytes: 1234, Oldest: now.Add(-7 * time.Second)},
+				Home:   &gate.HomeStatus{Recipient: "home", Prefix: "homeassistant", Entities: []string{"ring", "camera"}},
+				Clock:  gate.ClockStatus{Now: now, Trusted: true, Why: "you vouched for it"},
 				Want:   gate.WantStatus{Categories: []event.Category{event.Motion, event.Ring}, Level: event.Details},
 				Counts: gate.Counts{
 					Seen:      map[string]int{"motion start": 3, "motion end": 2},
@@ -62,21 +65,28 @@ func TestWriteStatus(t *testing.T) {
 					Delivered: map[string]int{"home": 4},
 					Withheld:  map[string]map[string]int{"bob": {"no grant": 5}},
 					Withdrawn: map[string]map[string]int{"home": {"revoked": 1}},
+					Decisions: map[string]int{"granted": 5, "no grant": 5},
+					Again:     map[string]int{"home": 2},
 				},
+				Sent: map[string]int64{"home": 2_345_678, "ann": 12},
 			}, `
 device   door
 camera   live, mjpeg 768x576, 100 frames, 2 dropped
 eye      running, shut in: all of it
 model    fast, ready
 button   none
-broker   connected
+broker   connected for 2 days, connected again 2 times; last trouble 2 days ago: the connection was lost
+queue    2 waiting for the broker, 1.2 kB, the oldest for 7 s
 clock    trusted: you vouched for it
 ledger   sound
+shown    in Home Assistant, as home is granted, below homeassistant: ring, camera
 paused   no
 wanted   motion, ring, up to details
 seen     2 motion end, 3 motion start
+decided  5 granted, 5 no grant
+to ann   12 bytes today
 to bob   withheld 5 no grant
-to home  released 5 motion; delivered 4; withdrawn 1 revoked
+to home  released 5 motion; delivered 4; withdrawn 1 revoked; states told again 2; 2.3 MB today
 `,
 		},
 		"ill": {
@@ -85,7 +95,8 @@ to home  released 5 motion; delivered 4; withdrawn 1 revoked
 				Eye: gate.EyeStatus{Camera: link.Lost, Text: "there is no clip", Restarts: 7,
 					Model: gate.ModelStatus{Kind: model.Careful, State: link.NetworkMissing, Text: "it is not there"}},
 				Button: &gate.ButtonStatus{Text: "there is no GPIO chip"},
-				Broker: gate.BrokerStatus{Text: "refused"},
+				Broker: gate.BrokerStatus{Text: "refused", Lost: "refused"},
+				Home:   &gate.HomeStatus{Recipient: "home", Prefix: "ha"},
 				Clock:  gate.ClockStatus{Why: "nobody vouched for it"},
 				Ledger: "the disk is full",
 				Policy: "a newer one wrote it",
@@ -99,12 +110,15 @@ eye        not running, restarted 7 times
 model      careful: it is not there
 button     lost: there is no GPIO chip
 broker     not connected: refused
+queue      empty
 clock      not trusted: nobody vouched for it
 ledger     broken: the disk is full
+shown      nothing in Home Assistant: it is told as home, who is granted nothing, below ha
 policy     not read: a newer one wrote it
 paused     until 31 December 2026 23:59
 wanted     nothing: nobody is granted anything that can be told now
 seen       nothing
+decided    nothing
 ends soon  g3 (bob, animal) on 31 December 2026 23:59: ` + "`doorbelld grant renew g3 --until WHEN`" + `
 too late   9 waited too long for the broker, and were not sent
 ignored    12 rings, which came too fast
@@ -112,7 +126,7 @@ ignored    12 rings, which came too fast
 		},
 	} {
 		var b strings.Builder
-		if err := writeStatus(&b, c.status); err != nil || b.String() != c.want[1:] {
+		if err := table(&b, statusRows(c.status)...); err != nil || b.String() != c.want[1:] {
 			t.Errorf("%s: %v\n%s", name, err, b.String())
 		}
 	}

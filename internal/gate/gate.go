@@ -288,17 +288,22 @@ func (g *Gate) Status() Status {
 // queue tells what waits to be sent. Of a ledger that cannot be read the status tells
 // otherwise.
 func (g *Gate) queue() (q QueueStatus) {
-	rows, err := g.options.Ledger.Outbox(context.Background(), mostQueued)
-	if err != nil {
+	g.keeper.mu.Lock()
+	rows := g.keeper.queue.rows // in the order of the record
+	q.Count, q.Bytes = len(rows), g.keeper.queue.bytes
+	oldest := int64(noRow)
+	if len(rows) > 0 {
+		oldest = rows[0].index
+	}
+	g.keeper.mu.Unlock()
+	if oldest == noRow {
 		return q
 	}
-	for _, row := range rows {
-		q.Count++
-		q.Bytes += int64(len(row.Payload))
-		out, err := decode[outgoing](row.Payload)
-		if at := out.Event.At; err == nil && !at.IsZero() && (q.Oldest.IsZero() || at.Before(q.Oldest)) {
-			q.Oldest = at
+	for leaf, err := range g.options.Ledger.Leaves(context.Background(), oldest, ledger.KindRelease) {
+		if err == nil && leaf.Index == oldest {
+			q.Oldest = leaf.At
 		}
+		break
 	}
 	return q
 }

@@ -370,7 +370,9 @@ func TestP10_EndedInBetween(t *testing.T) {
 		b.stop()
 		var got []string
 		for _, m := range s.all() {
-			got = append(got, fmt.Sprintf("%s %q %t", m.Topic(), m.Payload(), m.Retained()))
+			if m.Topic() != publish.CameraTopic("front") {
+				got = append(got, fmt.Sprintf("%s %q %t", m.Topic(), m.Payload(), m.Retained()))
+			}
 		}
 		if want := []string{motionState + ` "" false`, `homeassistant/device/doorbelld_front/config "" true`}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
@@ -383,8 +385,8 @@ func TestP10_EndedInBetween(t *testing.T) {
 		b = openBenchWith(t, dir, withHome, s)
 		time.Sleep(time.Minute)
 		b.stop()
-		if got := s.all(); len(got) > 0 {
-			t.Errorf("once more: %v", got)
+		if len(s.herald)+len(s.took) > 0 {
+			t.Errorf("once more: %v", s.all())
 		}
 	})
 }
@@ -447,7 +449,9 @@ func TestDiscoveryMovesHouse(t *testing.T) {
 				b.stop()
 				var got []string
 				for _, m := range s.all() {
-					got = append(got, fmt.Sprintf("%s %d", m.Topic(), min(1, len(m.Payload()))))
+					if m.Topic() != publish.CameraTopic("front") {
+						got = append(got, fmt.Sprintf("%s %d", m.Topic(), min(1, len(m.Payload()))))
+					}
 				}
 				if !slices.Equal(got, tc.want) {
 					t.Errorf("%q, want %q", got, tc.want)

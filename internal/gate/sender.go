@@ -256,7 +256,9 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		if d.Reason == consent.ClockFault || d.Reason == consent.LedgerFault {
 			return true, nil
 		}
-		s.tally.withdrawn(r, d.Reason)
+		if out.State == consent.NoState {
+			s.tally.withdrawn(r, d.Reason)
+		}
 		return s.settle(ctx, outcome{Release: row.Index, Result: withdrawn, Reason: d.Reason.String()}), nil
 	}
 	bytes, err := s.publish(ctx, session, release)
@@ -267,7 +269,9 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 	if err != nil {
 		return false, err
 	}
-	s.tally.delivered(release)
+	if out.State == consent.NoState {
+		s.tally.delivered(release)
+	}
 	return s.settle(ctx, outcome{Release: row.Index, Result: delivered, Bytes: bytes}), nil
 }
 

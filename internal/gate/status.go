@@ -83,9 +83,6 @@ type QueueStatus struct {
 	Oldest time.Time `json:"oldest,omitzero"`
 }
 
-// mostQueued bounds how much of what waits is counted.
-const mostQueued = 10_000
-
 // HomeStatus is what Home Assistant was told to show.
 type HomeStatus struct {
 	Recipient string   `json:"recipient"` // who stands for it
@@ -143,10 +140,11 @@ type WantStatus struct {
 type Counts struct {
 	Seen      map[string]int            `json:"seen"`      // by "category phase"
 	Decisions map[string]int            `json:"decisions"` // by reason, all recipients together
-	Released  map[string]map[string]int `json:"released"`  // by recipient and category: allowed and recorded; "category state" is one told again
+	Released  map[string]map[string]int `json:"released"`  // by recipient and category: allowed and recorded
 	Withheld  map[string]map[string]int `json:"withheld"`  // by recipient and reason
 	Delivered map[string]int            `json:"delivered"` // by recipient: taken by the broker
 	Withdrawn map[string]map[string]int `json:"withdrawn"` // by recipient and reason: allowed once, no more when it was to be sent
+	Again     map[string]int            `json:"again"`     // by recipient: states that somebody may have missed, allowed and recorded; in none of the other counts
 	Expired   int                       `json:"expired"`   // waited too long for the broker
 	Dropped   map[string]int            `json:"dropped"`   // by recipient: made room for what came later
 	Ignored   int                       `json:"ignored"`   // rings too many in too short a time
@@ -192,6 +190,7 @@ func newTally() *tally {
 		counts: Counts{
 			Seen: map[string]int{}, Decisions: map[string]int{}, Released: map[string]map[string]int{}, Withheld: map[string]map[string]int{},
 			Delivered: map[string]int{}, Withdrawn: map[string]map[string]int{},
+			Again: map[string]int{},
 		},
 	}
 }
@@ -254,8 +253,7 @@ func (t *tally) button(why error) {
 func (t *tally) toldAgain(p place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.counts.Decisions[consent.Granted.String()]++
-	add(t.counts.Released, p.recipient, p.category.String()+" state")
+	t.counts.Again[p.recipient]++
 }
 
 // home notes who stands for Home Assistant, if anybody does.
@@ -374,7 +372,8 @@ func (t *tally) into(s *Status) {
 	s.Eye, s.Button, s.Broker, s.Home = t.eye, t.bell, t.link, t.shown
 	s.Counts = Counts{
 		Seen: maps.Clone(t.counts.Seen), Decisions: maps.Clone(t.counts.Decisions), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
-		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn), Expired: t.counts.Expired, Ignored: t.counts.Ignored,
+		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn),
+		Again: maps.Clone(t.counts.Again), Expired: t.counts.Expired, Ignored: t.counts.Ignored,
 	}
 }
 

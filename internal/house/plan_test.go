@@ -70,6 +70,7 @@ var rooms = []room{
 	// What stands beside the house.
 	{"internal/enum/enumtest", bench, nil},
 	{"internal/footage", bench, nil},
+	{"internal/homeassistant", bench, nil},
 	{"internal/mosquitto", bench, nil},
 	{"internal/promises", bench, nil},
 	{"internal/house", bench, nil},
@@ -101,7 +102,7 @@ var homes = map[string][]string{
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/spf13/cobra":              {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "cmd/doorbelld"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.

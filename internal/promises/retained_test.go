@@ -11,8 +11,8 @@ import (
 	"doorbelld/internal/mosquitto"
 )
 
-// retained lists what the broker keeps for whoever comes.
-func retained(t *testing.T, b *mosquitto.Server) (all []mosquitto.Message) {
+// keeps lists what the broker keeps for whoever comes.
+func keeps(t *testing.T, b *mosquitto.Server) (all []mosquitto.Message) {
 	t.Helper()
 	sub, err := mosquitto.Subscribe(within(t), t, b.Addr(), mosquitto.Login{}, "#")
 	if err != nil {
@@ -92,7 +92,7 @@ func TestP10_NothingLingers(t *testing.T) {
 	told()
 	for _, name := range names {
 		steps[name]()
-		for _, m := range retained(t, broker) {
+		for _, m := range keeps(t, broker) {
 			switch {
 			case m.Topic == "doorbelld/front/status", m.Topic == "doorbelld/front/camera":
 			case m.Topic == "homeassistant/device/doorbelld_front/config":

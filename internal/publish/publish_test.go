@@ -124,6 +124,58 @@ func TestNothingWithoutARelease(t *testing.T) {
 	if all, err := Render("front", consent.Release{}, true); !errors.Is(err, ErrNoRelease) || len(all) > 0 {
 		t.Errorf("rendered %v, %v", all, err)
 	}
+	if m, err := Sent("front", consent.Release{}, 7); !errors.Is(err, ErrNoRelease) || m.Topic() != "" {
+		t.Errorf("rendered %v, %v", m, err)
+	}
+}
+
+// state gives the release of a state alone.
+func state(t interface{ Fatal(...any) }, s consent.State) consent.Release {
+	p := granted(t, recipient("home", consent.Owner), consent.AddGrant{Grant: grant(1, "home", event.Animal, event.Details)})
+	e := event.Event{Category: event.Animal}
+	if s == consent.On {
+		e = dog(event.Start)
+		e.Start = e.At
+	}
+	r, d := p.Release(consent.Record{Index: 2, Grant: 1, Recipient: "home", Level: event.Details, Event: e, State: s}, moment(at))
+	if !r.Valid() {
+		t.Fatal(d)
+	}
+	return r
+}
+
+// A state that is told again is the state and nothing else, whatever goes on.
+func TestRenderState(t *testing.T) {
+	for s, want := range map[consent.State]string{consent.On: "ON", consent.Off: "OFF"} {
+		for _, still := range []bool{false, true} {
+			all, err := Render("front", state(t, s), still)
+			if err != nil || len(all) != 1 || all[0].Topic() != "doorbelld/front/to/home/animal/state" || string(all[0].Payload()) != want || all[0].Retained() {
+				t.Errorf("%s: %v, %v", s, all, err)
+			}
+		}
+	}
+}
+
+func TestSent(t *testing.T) {
+	m, err := Sent("front", released(t, dog(event.Start), event.Notice), 1234)
+	if err != nil || m.Topic() != "doorbelld/front/to/home/bytes" || string(m.Payload()) != "1234" || m.Retained() || m.QoS() != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// A state is set to nothing where one was, by a message that is not kept.
+func TestWithdrawn(t *testing.T) {
+	for _, c := range event.Categories() {
+		for _, l := range event.Levels()[1:] {
+			m, ok := Withdrawn("front", grant(1, "home", c, l))
+			if want := c != event.Ring && l >= event.Details; ok != want {
+				t.Errorf("%s at %s: %t", c, l, ok)
+			}
+			if ok && (m.Topic() != "doorbelld/front/to/home/"+c.String()+"/state" || len(m.Payload()) > 0 || m.Retained() || m.QoS() != 1) {
+				t.Errorf("%+v", m)
+			}
+		}
+	}
 }
 
 func TestStatus(t *testing.T) {

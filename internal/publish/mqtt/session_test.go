@@ -772,3 +772,53 @@ func TestConnectWantsItsOptions(t *testing.T) {
 		}
 	}
 }
+
+// Home Assistant's birth is heard on both brokers: from its topic alone, in its own word
+// alone, and not if it is old.
+func TestP9_BirthIsAllThatIsHeard(t *testing.T) {
+	const birth = "homeassistant/status"
+	hear := func(t *testing.T, addr string) {
+		_ = mosquitto.Publish(within(t), t, addr, homeLogin, birth, []byte(born), true) // an old one; the embedded broker takes none
+		calls, paused := make(chan struct{}, 10), make(chan int, 10)
+		o := options(t, "mqtt://"+addr)
+		o.Birth, o.Born = birth, func() { calls <- struct{}{} }
+		o.Paused = func(minutes int) { paused <- minutes }
+		connect(t, o)
+		for _, payload := range []string{"", "offline", "ONLINE", "online ", "on", "60", strings.Repeat("online", 500), born} {
+			if err := mosquitto.Publish(within(t), t, addr, homeLogin, birth, []byte(payload), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-calls
+		// What is said elsewhere is no birth, and a birth is no pause.
+		for _, payload := range []string{born, "3"} {
+			if err := mosquitto.Publish(within(t), t, addr, homeLogin, publish.PauseTopic(device), []byte(payload), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := <-paused; got != 3 || len(calls) > 0 || len(paused) > 0 {
+			t.Errorf("paused for %d minutes, %d more births, %d more pauses", got, len(calls), len(paused))
+		}
+	}
+	t.Run("mosquitto", func(t *testing.T) {
+		b := mosquitto.Start(t, mosquitto.Options{
+			Users: map[string]string{daemonLogin.Username: daemonLogin.Password, homeLogin.Username: homeLogin.Password},
+		})
+		hear(t, b.Addr())
+	})
+	t.Run("embedded", func(t *testing.T) {
+		b, err := broker.Start(broker.Options{
+			Listen: "127.0.0.1:0", Device: device,
+			Password:   func(user string) (string, bool) { return homeLogin.Password, user == homeLogin.Username },
+			DaemonUser: daemonLogin.Username, DaemonPassword: daemonLogin.Password,
+			Home:     &publish.HomeAssistant{Prefix: "homeassistant", Recipient: homeLogin.Username},
+			MayPause: func(user string) bool { return user == homeLogin.Username },
+			Log:      logger(t),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		hear(t, b.Addr())
+	})
+}

@@ -1,4 +1,8 @@
-package publish
+// Package homeassistant stands in for Home Assistant in tests: the rules by which it
+// takes or rejects what a device says of itself (Judge), and what it then shows (Home).
+// They are written from its documentation and its source, as far as something of ours
+// could break them, and know nothing of our code.
+package homeassistant
 
 import (
 	"bytes"
@@ -8,9 +12,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// The rules by which Home Assistant takes or rejects a device discovery message, as far
-// as ours could break them; from its documentation and its source.
 
 // deviceKeys are those that may stand at the top. One that is not known has the whole
 // message rejected.
@@ -39,28 +40,38 @@ var platforms = map[string]platform{
 	"sensor": {keys: []string{"state_topic", "unit_of_measurement", "state_class", "suggested_display_precision"}, required: []string{"state_topic"}, classes: []string{"data_size"}},
 }
 
-// A seen entity is what a Home Assistant would make of one of ours.
-type seenEntity struct {
-	Platform     string   `json:"platform"`
-	UniqueID     string   `json:"unique_id"`
-	Name         string   `json:"name"`
-	DeviceClass  string   `json:"device_class"`
-	StateTopic   string   `json:"state_topic"`
-	CommandTopic string   `json:"command_topic"`
-	ImageTopic   string   `json:"image_topic"`
-	EventTypes   []string `json:"event_types"`
-	PayloadPress string   `json:"payload_press"`
-	Mode         string   `json:"availability_mode"`
-	Availability []struct {
-		Topic        string `json:"topic"`
-		Available    string `json:"payload_available"`
-		NotAvailable string `json:"payload_not_available"`
-	} `json:"availability"`
+// An Entity is one component of a message. One that is to be forgotten has nothing but
+// a Platform.
+type Entity struct {
+	Platform     string         `json:"platform"`
+	UniqueID     string         `json:"unique_id"`
+	Name         string         `json:"name"`
+	DeviceClass  string         `json:"device_class"`
+	StateTopic   string         `json:"state_topic"`
+	CommandTopic string         `json:"command_topic"`
+	ImageTopic   string         `json:"image_topic"`
+	EventTypes   []string       `json:"event_types"`
+	PayloadPress string         `json:"payload_press"`
+	PayloadOn    string         `json:"payload_on"`
+	PayloadOff   string         `json:"payload_off"`
+	Template     string         `json:"value_template"`
+	Mode         string         `json:"availability_mode"`
+	Availability []Availability `json:"availability"`
 }
 
-// judge applies the rules to a message and gives its entities by key; those that are to
-// be forgotten have nothing but a platform.
-func judge(payload []byte) (map[string]seenEntity, error) {
+// Availability is one of the topics that say whether an entity can be relied on.
+type Availability struct {
+	Topic        string `json:"topic"`
+	Available    string `json:"payload_available"`
+	NotAvailable string `json:"payload_not_available"`
+}
+
+// Forgotten reports whether e is to be forgotten.
+func (e Entity) Forgotten() bool { return e.UniqueID == "" }
+
+// Judge applies the rules to a message and gives its entities by key, or says why all of
+// it is rejected.
+func Judge(payload []byte) (map[string]Entity, error) {
 	var top map[string]json.RawMessage
 	if err := strictly(payload, &top); err != nil {
 		return nil, err
@@ -91,14 +102,14 @@ func judge(payload []byte) (map[string]seenEntity, error) {
 	case len(about.Components) == 0:
 		return nil, fmt.Errorf("no components")
 	}
-	all, ids, names := map[string]seenEntity{}, map[string]bool{}, map[string]bool{}
+	all, ids, names := map[string]Entity{}, map[string]bool{}, map[string]bool{}
 	for key, raw := range about.Components {
 		e, err := judgeEntity(raw)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
 		all[key] = e
-		if e.UniqueID == "" { // forgotten
+		if e.Forgotten() {
 			continue
 		}
 		if ids[e.UniqueID] || names[e.Name] {
@@ -109,7 +120,7 @@ func judge(payload []byte) (map[string]seenEntity, error) {
 	return all, nil
 }
 
-func judgeEntity(raw []byte) (e seenEntity, err error) {
+func judgeEntity(raw []byte) (e Entity, err error) {
 	var keys map[string]json.RawMessage
 	if err := strictly(raw, &keys); err != nil {
 		return e, err
@@ -144,7 +155,7 @@ func judgeEntity(raw []byte) (e seenEntity, err error) {
 	case len(e.Availability) == 0:
 		return e, fmt.Errorf("always available")
 	}
-	for _, topic := range e.topics() {
+	for _, topic := range e.Topics() {
 		if topic == "" || strings.ContainsAny(topic, "+#\x00") {
 			return e, fmt.Errorf("topic %q", topic)
 		}
@@ -152,8 +163,8 @@ func judgeEntity(raw []byte) (e seenEntity, err error) {
 	return e, nil
 }
 
-// topics are all that it listens to and writes.
-func (e seenEntity) topics() (all []string) {
+// Topics are all that it listens to and writes.
+func (e Entity) Topics() (all []string) {
 	for _, t := range []string{e.StateTopic, e.ImageTopic, e.CommandTopic} {
 		if t != "" {
 			all = append(all, t)
