@@ -33,11 +33,11 @@ func keeps(t *testing.T, b *mosquitto.Server) (all []mosquitto.Message) {
 	return all
 }
 
-// TestP10_NothingLingers does what can be done to a house in a random order: events,
+// TestP10_NothingSeenIsRetained does what can be done to a house in a random order: events,
 // grants that come and go, pauses, ends of the daemon and of the broker, good and bad.
 // After each step the broker, which keeps everything on disk, keeps how the device is
 // and what Home Assistant is to show; never anything that was seen.
-func TestP10_NothingLingers(t *testing.T) {
+func TestP10_NothingSeenIsRetained(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
