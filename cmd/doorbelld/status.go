@@ -296,6 +296,9 @@ func recipientRows(s gate.Status) [][]string {
 	for name := range c.Again {
 		names[name] = true
 	}
+	for name := range c.Dropped {
+		names[name] = true
+	}
 	for _, m := range []map[string]map[string]int{c.Released, c.Withheld, c.Withdrawn} {
 		for name := range m {
 			names[name] = true
@@ -315,6 +318,9 @@ func recipientRows(s gate.Status) [][]string {
 		}
 		if m := c.Withdrawn[name]; len(m) > 0 {
 			parts = append(parts, "withdrawn "+countLine(m))
+		}
+		if n := c.Dropped[name]; n > 0 {
+			parts = append(parts, fmt.Sprintf("dropped %d to make room in the outbox", n))
 		}
 		if n := c.Again[name]; n > 0 {
 			parts = append(parts, fmt.Sprintf("states told again %d", n))
