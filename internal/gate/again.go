@@ -81,14 +81,5 @@ func (k *keeper) commitState(ctx context.Context, d consent.Decision, e event.Ev
 		return err
 	}
 	at := k.now().Now
-	deadline := at.Add(stateTTL)
-	indexes, err := k.ledger.Release(context.WithoutCancel(ctx), at, []ledger.Entry{{Body: body, Outbox: out, Deadline: deadline}})
-	if err != nil {
-		return k.broken(err)
-	}
-	k.mu.Lock()
-	k.queue.add(waiting{indexes[0], false, int64(len(out)), deadline, d.Recipient})
-	k.mu.Unlock()
-	_ = k.makeRoom(ctx) // as commit does
-	return nil
+	return k.enqueue(ctx, at, []ledger.Entry{{Body: body, Outbox: out, Deadline: at.Add(stateTTL)}}, func(int) string { return d.Recipient })
 }

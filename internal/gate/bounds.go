@@ -57,6 +57,7 @@ type queue struct {
 	rows    []waiting
 	bytes   int64
 	sending int64          // the row that is being sent, which is not dropped; noRow: none
+	going   map[int64]bool // rows that are being dropped, and not to be sent
 	dropped map[string]int // by recipient: how many made room for others
 	late    int            // how many were found to be too old when there was no room
 }
@@ -78,7 +79,7 @@ const mostKept = 1 << 20
 
 // readQueue finds out what waits.
 func readQueue(ctx context.Context, l *ledger.Ledger, b Bounds) (*queue, error) {
-	q := &queue{bounds: b.orDefault(), sending: noRow, dropped: map[string]int{}}
+	q := &queue{bounds: b.orDefault(), sending: noRow, going: map[int64]bool{}, dropped: map[string]int{}}
 	rows, err := l.Outbox(ctx, mostKept)
 	if err != nil {
 		return nil, err
@@ -134,12 +135,12 @@ func (q *queue) victim() (w waiting, ok bool) {
 	return waiting{}, false
 }
 
-// claim claims a row for sending, and reports whether it still waits. While it is
-// claimed it is not dropped.
+// claim claims a row for sending, and reports false if it is being dropped. While it
+// is claimed it is not dropped.
 func (k *keeper) claim(index int64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !slices.ContainsFunc(k.queue.rows, func(w waiting) bool { return w.index == index }) {
+	if k.queue.going[index] {
 		return false
 	}
 	k.queue.sending = index
@@ -158,6 +159,24 @@ func (k *keeper) settled(index int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.queue.remove(index)
+	delete(k.queue.going, index)
+}
+
+// enqueue records releases, each with what is to be sent to a recipient, and drops what
+// is then too much.
+func (k *keeper) enqueue(ctx context.Context, at time.Time, entries []ledger.Entry, recipient func(i int) string) error {
+	indexes, err := k.ledger.Release(context.WithoutCancel(ctx), at, entries)
+	if err != nil {
+		return k.broken(err)
+	}
+	k.mu.Lock()
+	for i, e := range entries {
+		k.queue.add(waiting{indexes[i], e.Urgent, int64(len(e.Outbox)), e.Deadline, recipient(i)})
+	}
+	k.mu.Unlock()
+	// What cannot be dropped is on record all the same, and the ledger speaks of itself.
+	_ = k.makeRoom(ctx)
+	return nil
 }
 
 // makeRoom drops what is too much, with an outcome on record for each.
@@ -170,7 +189,8 @@ func (k *keeper) makeRoom(ctx context.Context) error {
 			k.mu.Unlock()
 			return nil
 		}
-		k.queue.remove(w.index) // from here on nobody sends it
+		k.queue.remove(w.index)
+		k.queue.going[w.index] = true // from here on nobody sends it
 		m, _ := k.moment()
 		result := dropped
 		if m.ClockTrusted && !m.Now.Before(w.deadline) {

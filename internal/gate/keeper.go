@@ -332,20 +332,16 @@ func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error 
 		}
 		entries = append(entries, ledger.Entry{Body: body, Outbox: out, Urgent: e.Category == event.Ring, Deadline: k.queue.bounds.deadline(e.Category, at)})
 	}
-	indexes, err := k.ledger.Release(context.WithoutCancel(ctx), at, entries)
-	if err != nil {
-		return k.broken(err)
+	if err := k.enqueue(ctx, at, entries, func(i int) string { return all[i].Recipient }); err != nil {
+		return err
 	}
 	k.mu.Lock()
-	for i, t := range all {
+	defer k.mu.Unlock()
+	for _, t := range all {
 		if t.begins {
 			k.uses = k.policy.Used(k.uses, t.Grant, at)
 		}
-		k.queue.add(waiting{indexes[i], entries[i].Urgent, int64(len(entries[i].Outbox)), entries[i].Deadline, t.Recipient})
 	}
-	k.mu.Unlock()
-	// What cannot be dropped is on record all the same, and the ledger speaks of itself.
-	_ = k.makeRoom(ctx)
 	return nil
 }
 

@@ -207,6 +207,9 @@ func (s *sender) lookAtCamera() (wait time.Duration) {
 // tellCamera publishes whether pictures come. Which bytes that takes, and when,
 // depends on no picture.
 func (s *sender) tellCamera(ctx context.Context, session Session) error {
+	if err := ctx.Err(); err != nil { // the eye may have ended because of that, which is no news
+		return err
+	}
 	ctx, cancel := finishing(ctx)
 	defer cancel()
 	return session.Publish(ctx, publish.Camera(s.device, s.camera == flowing))

@@ -37,6 +37,11 @@ type Options struct {
 	// With CertificateFile and KeyFile it speaks TLS and nothing else; with ClientCA to
 	// those alone who show a certificate that this authority signed.
 	CertificateFile, KeyFile, ClientCA string
+	// Text is a configuration for others to use, of which it takes everything but the
+	// port, the log and where files are: the users' and the ACL's are its own, and Files
+	// gives others by the paths in Text.
+	Text  string
+	Files map[string]string
 }
 
 // A Server is one mosquitto. Its methods may be called from the test's goroutine
@@ -131,6 +136,9 @@ func (s *Server) launch() bool {
 
 func (s *Server) config() string {
 	var b strings.Builder
+	if s.opts.Text != "" {
+		return s.adapted()
+	}
 	fmt.Fprintf(&b, "listener %d 127.0.0.1\nlog_dest stderr\nlog_type all\nset_tcp_nodelay true\n", s.port)
 	fmt.Fprintf(&b, "allow_anonymous %t\n", len(s.opts.Users) == 0 || s.opts.Anonymous)
 	if os.Getuid() == 0 {
@@ -153,6 +161,30 @@ func (s *Server) config() string {
 		fmt.Fprintf(&b, "persistence true\npersistence_location %s/\nautosave_on_changes true\nautosave_interval 1\n", s.dir)
 	}
 	return b.String()
+}
+
+// adapted gives Options.Text for this machine.
+func (s *Server) adapted() string {
+	s.tb.Helper()
+	text := s.opts.Text
+	replace := func(line, by string) {
+		s.tb.Helper()
+		if strings.Count(text, line) != 1 {
+			s.tb.Fatalf("the configuration says %q %d times, not once", line, strings.Count(text, line))
+		}
+		text = strings.Replace(text, line, by, 1)
+	}
+	replace("\nlistener 8883\n", fmt.Sprintf("\nlistener %d 127.0.0.1\n", s.port))
+	replace("\npersistence_location /var/lib/mosquitto/\n", "\npersistence_location "+s.dir+"/\n")
+	replace("\npassword_file /etc/mosquitto/doorbelld.passwd\n", "\npassword_file "+filepath.Join(s.dir, "users")+"\n")
+	replace("\nacl_file /etc/mosquitto/doorbelld.acl\n", "\nacl_file "+filepath.Join(s.dir, "acl")+"\n")
+	for from, to := range s.opts.Files {
+		replace(" "+from+"\n", " "+to+"\n")
+	}
+	if os.Getuid() == 0 {
+		text += "user root\n"
+	}
+	return text + "log_dest stderr\nlog_type all\n"
 }
 
 func (s *Server) writeUsers() {

@@ -219,6 +219,20 @@ func (h *house) stop() {
 	}
 }
 
+// kill ends the daemon as a crash or a power cut would.
+func (h *house) kill() {
+	h.t.Helper()
+	cmd := h.cmd
+	h.cmd = nil
+	if cmd == nil {
+		return
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		h.t.Errorf("killing the daemon: %v", err)
+	}
+	<-h.exited
+}
+
 // do runs one of the owner's commands, which must succeed, and gives its output.
 func (h *house) do(args ...string) string {
 	h.t.Helper()
