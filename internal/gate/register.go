@@ -108,7 +108,7 @@ func (r *register) visit(e event.Event) *visit {
 		r.visits[e.ID] = v
 	}
 	v.lives[e.Category] = true
-	if e.Phase == event.End || e.Category == event.Ring { // a ring is over as it begins
+	if e.Phase == event.End || !e.Category.Seen() { // a ring is over as it begins
 		delete(v.lives, e.Category)
 	}
 	if len(v.lives) == 0 {
