@@ -10,7 +10,6 @@ import (
 	"doorbelld/internal/clock"
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
-	"doorbelld/internal/ledger"
 	"doorbelld/internal/link"
 
 	"golang.org/x/sync/errgroup"
@@ -20,7 +19,7 @@ import (
 type Options struct {
 	Device  string                                 // the name in topics
 	Setup   link.Setup                             // what the eye is told of the configuration
-	Ledger  *ledger.Ledger                         // open; the caller closes it after Run
+	Ledger  Ledger                                 // open; the caller closes it after Run
 	Clock   Clock                                  // what the wall clock is worth
 	Eye     func(context.Context) (Eye, error)     // starts an eye, shut in; fs.ErrNotExist: there is no camera
 	Connect func(context.Context) (Session, error) // makes a new connection to the broker

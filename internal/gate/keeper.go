@@ -21,7 +21,7 @@ const highestMade = event.Details
 
 // keeper holds the owner's policy and everything that has to be asked of it.
 type keeper struct {
-	ledger *ledger.Ledger
+	ledger Ledger
 	clock  Clock
 	log    *slog.Logger
 
@@ -49,7 +49,7 @@ type onItsWay struct {
 
 // newKeeper rebuilds the policy from the ledger, which must not be in use by
 // anybody else.
-func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock, log *slog.Logger) (*keeper, error) {
+func newKeeper(ctx context.Context, l Ledger, c Clock, log *slog.Logger) (*keeper, error) {
 	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1)}
 	if err := k.read(ctx); err != nil {
 		if !errors.Is(err, errUnread) {

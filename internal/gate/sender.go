@@ -48,7 +48,7 @@ var errSlow = errors.New("the broker did not take a message in time")
 type sender struct {
 	keeper  *keeper
 	tally   *tally
-	ledger  *ledger.Ledger
+	ledger  Ledger
 	device  string
 	connect func(context.Context) (Session, error)
 	goesOn  func(recipient string, c event.Category, id event.ID) bool // anything but id, as far as the recipient knows
