@@ -27,6 +27,9 @@ func recall(ctx context.Context, l Ledger, p consent.Policy) (consent.Uses, erro
 		if err != nil {
 			return consent.Uses{}, err
 		}
+		if leaf.Erased { // which is older than any that counts
+			continue
+		}
 		body, err := decode[releaseBody](leaf.Body)
 		if err != nil {
 			return consent.Uses{}, fmt.Errorf("%w: leaf %d: %w", errUnread, leaf.Index, err)

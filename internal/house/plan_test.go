@@ -93,6 +93,7 @@ var homes = map[string][]string{
 	"github.com/eclipse/paho.mqtt.golang": {"internal/publish/mqtt"},
 	"github.com/mochi-mqtt/server/v2":     {"internal/publish/broker"},
 	"modernc.org/sqlite":                  {"internal/ledger"},
+	"golang.org/x/mod":                    {"internal/ledger"},
 	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
 	"github.com/warthog618/go-gpiocdev":   {"internal/button"},
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter
