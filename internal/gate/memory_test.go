@@ -75,6 +75,24 @@ func (m *memory) Outbox(_ context.Context, limit int) ([]ledger.Row, error) {
 	return slices.Clone(m.outbox[:min(limit, len(m.outbox))]), nil
 }
 
+func (m *memory) Remember(ctx context.Context, at time.Time, kind ledger.Kind, body []byte, _ []ledger.Moment, _ time.Duration) (int64, error) {
+	return m.Append(ctx, at, kind, body)
+}
+
+func (m *memory) History(context.Context, time.Time) iter.Seq2[ledger.Moment, error] {
+	return func(func(ledger.Moment, error) bool) {}
+}
+
+func (m *memory) Head(context.Context) (ledger.Head, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return ledger.Head{Size: int64(len(m.leaves)), At: m.high(), Note: []byte("a head")}, nil
+}
+
+func (m *memory) Sign(text string) ([]byte, error) { return []byte(text), nil }
+
+func (m *memory) Verifier() string { return "nobody" }
+
 func (m *memory) Leaves(_ context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
 	return func(yield func(ledger.Leaf, error) bool) {
 		m.mu.Lock()

@@ -99,7 +99,7 @@ func (l *line) Done() <-chan struct{}         { return l.cut }
 func races(t *testing.T) int {
 	text := os.Getenv("DOORBELLD_RACES")
 	if text == "" {
-		return 100_000
+		return defaultRaces
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -111,7 +111,7 @@ func races(t *testing.T) int {
 // Revoke, pause and replace against a stream of messages, with a broker that takes
 // them at once, slowly, or not at all: none starts once the call has returned.
 func TestP3_NothingStartsAfterIt(t *testing.T) {
-	const perHouse = 100
+	const perHouse = 25
 	brokers := map[string]func(*rand.Rand) time.Duration{
 		"normal":  func(*rand.Rand) time.Duration { return 0 },
 		"slow":    func(d *rand.Rand) time.Duration { return time.Duration(d.IntN(4)) * time.Millisecond },

@@ -202,7 +202,7 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		s.keeper.unreadable(row.Index, err)
 		return true, nil
 	}
-	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event}
+	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event, Head: out.Head}
 	release, d, done := s.keeper.release(r, func() {
 		s.cut.Store(true)
 		session.Close()
