@@ -319,19 +319,14 @@ func (k *keeper) decide(e event.Event, told func(recipient string) consent.Grant
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m, _ := k.moment()
-	return decideAll(k.policy, m, e, told), m.Now
-}
-
-// decideAll asks p for every recipient that it knows.
-func decideAll(p consent.Policy, m consent.Moment, e event.Event, told func(recipient string) consent.GrantID) (all []consent.Decision) {
-	for _, r := range p.Recipients() {
+	for _, r := range k.policy.Recipients() {
 		theirs, under := e, told(r.Name)
 		if under == 0 && e.Phase == event.Update {
 			theirs.Phase = event.Start
 		}
-		all = append(all, p.Continue(theirs, r.Name, under, m))
+		all = append(all, k.policy.Continue(theirs, r.Name, under, m))
 	}
-	return all
+	return all, m.Now
 }
 
 // decideFor asks for one recipient.
