@@ -20,6 +20,7 @@ import (
 	"doorbelld/internal/ledger"
 	"doorbelld/internal/publish/broker"
 	"doorbelld/internal/publish/mqtt"
+	"doorbelld/internal/receipt"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -80,7 +81,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
 		Eye:     eye.starter(cfg, program, log),
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
-		Log:     log,
+		Log:     log, History: cfg.History, Receipts: &receipt.Store{Dir: filepath.Join(cfg.State, "receipts")},
 	})
 	if err != nil {
 		return err

@@ -296,5 +296,10 @@ func (g *Gate) Status() Status {
 		s.Policy = k.unread.Error()
 	}
 	s.Ending = ending(k.policy, m.Now)
+	for _, x := range k.policy.Grants() {
+		if k.policy.Standing(x.ID, m.Now) == consent.Unconfirmed {
+			s.Unconfirmed = append(s.Unconfirmed, x.ID)
+		}
+	}
 	return s
 }
