@@ -2,6 +2,7 @@ package consent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"doorbelld/internal/event"
@@ -15,6 +16,7 @@ type Record struct {
 	Recipient string      // to whom
 	Level     event.Level // how much
 	Event     event.Event // in full: it is cut down to Level by Release
+	Head      []byte      // the signed head that an event of category head is about; none with any other
 }
 
 // A Release is the proof that something may be sent now. Only Policy.Release
@@ -26,6 +28,7 @@ type Release struct {
 	recipient string
 	level     event.Level
 	told      event.Event
+	head      []byte
 }
 
 // Release asks about a recorded release again, at the moment of sending, under
@@ -42,7 +45,8 @@ func (p Policy) Release(r Record, m Moment) (Release, Decision) {
 	}
 	t := p.terms[r.Grant-1]
 	g := t.grant
-	if g.Recipient != r.Recipient || g.Category != r.Event.Category || g.Level != r.Level || r.Event.Validate() != nil {
+	if g.Recipient != r.Recipient || g.Category != r.Event.Category || g.Level != r.Level || r.Event.Validate() != nil ||
+		(g.Category == event.Head) != (len(r.Head) > 0) {
 		d.Reason = NoGrant
 		return Release{}, d
 	}
@@ -54,7 +58,7 @@ func (p Policy) Release(r Record, m Moment) (Release, Decision) {
 		return Release{}, d
 	}
 	d.Level = g.Level
-	return Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, told: told(r.Event, g.Level)}, d
+	return Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, told: told(r.Event, g.Level), head: slices.Clone(r.Head)}, d
 }
 
 // told cuts an event down to what a level tells.
@@ -84,6 +88,9 @@ func (r Release) Level() event.Level { return r.level }
 // Event gives what may be told, and no more: at Notice only ID, Category, Phase
 // and the minute, as Start and At, are set.
 func (r Release) Event() event.Event { return r.told }
+
+// Head gives the signed head that it tells, if it is of category head.
+func (r Release) Head() []byte { return r.head }
 
 // String names the release without telling what it is about.
 func (r Release) String() string {

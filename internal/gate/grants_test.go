@@ -70,7 +70,7 @@ func TestGrantBodies(t *testing.T) {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	}
-	written, err := changeBody(consent.AddGrant{Grant: current})
+	written, err := changeBody(consent.AddGrant{Grant: current}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ var errSlow = errors.New("the broker did not take a message in time")
 type sender struct {
 	keeper  *keeper
 	tally   *tally
-	ledger  *ledger.Ledger
+	ledger  Ledger
 	device  string
 	connect func(context.Context) (Session, error)
 	goesOn  func(recipient string, c event.Category, id event.ID) bool // anything but id, as far as the recipient knows
@@ -202,7 +202,7 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		s.keeper.unreadable(row.Index, err)
 		return true, nil
 	}
-	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event}
+	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event, Head: out.Head}
 	release, d, done := s.keeper.release(r, func() {
 		s.cut.Store(true)
 		session.Close()

@@ -131,6 +131,7 @@ type tally struct {
 	spoken link.Camera // the camera state that the log knows of
 	shows  pictures    // the camera state that the broker is to know of
 	counts Counts
+	denied map[string]map[string]int // by recipient and reason, since takeDenied
 }
 
 // pictures says whether the camera gives any. The zero value is not known yet.
@@ -156,7 +157,8 @@ func (t *tally) pictures() pictures {
 
 func newTally() *tally {
 	return &tally{
-		eye: EyeStatus{Camera: link.Opening},
+		denied: map[string]map[string]int{},
+		eye:    EyeStatus{Camera: link.Opening},
 		counts: Counts{
 			Seen: map[string]int{}, Released: map[string]map[string]int{}, Withheld: map[string]map[string]int{},
 			Delivered: map[string]int{}, Withdrawn: map[string]map[string]int{},
@@ -169,17 +171,30 @@ func newTally() *tally {
 func (t *tally) decided(e event.Event, all []consent.Decision, tellings []telling) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.counts.Seen[e.Category.String()+" "+e.Phase.String()]++
+	seen := e.Category != event.Head // which is no news from the door, and is asked about each hour
+	if seen {
+		t.counts.Seen[e.Category.String()+" "+e.Phase.String()]++
+	}
 	told := map[string]bool{}
 	for _, d := range tellings {
 		told[d.Recipient] = true
 		add(t.counts.Released, d.Recipient, e.Category.String())
 	}
 	for _, d := range all {
-		if !d.Allowed() && !told[d.Recipient] {
+		if seen && !d.Allowed() && !told[d.Recipient] {
 			add(t.counts.Withheld, d.Recipient, d.Reason.String())
+			add(t.denied, d.Recipient, d.Reason.String())
 		}
 	}
+}
+
+// takeDenied gives what was withheld since it was last called.
+func (t *tally) takeDenied() map[string]map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.denied
+	t.denied = map[string]map[string]int{}
+	return all
 }
 
 func (t *tally) delivered(r consent.Release) {

@@ -51,19 +51,20 @@ var rooms = []room{
 	{"internal/publish/mqtt", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
 	{"internal/publish/mqtt/wire", talking, nil},
 	{"internal/publish/broker", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
+	{"internal/receipt", talking, nil},
 	{"internal/gate", talking, []string{
-		"internal/link", "internal/consent", "internal/ledger", "internal/publish",
-		"internal/event", "internal/clock", "internal/model",
+		"internal/link", "internal/consent", "internal/ledger", "internal/publish", "internal/receipt",
+		"internal/event", "internal/enum", "internal/clock", "internal/model",
 	}},
 	{"internal/button", talking, nil},
-	{"internal/console", talking, []string{"internal/gate", "internal/consent", "internal/event", "internal/enum"}},
+	{"internal/console", talking, []string{"internal/gate", "internal/receipt", "internal/consent", "internal/event", "internal/enum"}},
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
-		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
+		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/receipt",
 	}},
 
 	// What stands beside the house.
@@ -93,7 +94,7 @@ var homes = map[string][]string{
 	"github.com/eclipse/paho.mqtt.golang": {"internal/publish/mqtt"},
 	"github.com/mochi-mqtt/server/v2":     {"internal/publish/broker"},
 	"modernc.org/sqlite":                  {"internal/ledger"},
-	"golang.org/x/mod":                    {"internal/ledger"},
+	"golang.org/x/mod":                    {"internal/ledger", "internal/receipt"},
 	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
 	"github.com/warthog618/go-gpiocdev":   {"internal/button"},
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter

@@ -38,13 +38,18 @@ const (
 // Render gives the messages that r allows, in the order in which they are to be
 // sent: what happened and, from Details upwards, the state that a sensor shows, at
 // each start and at the last end. A ring is a moment and has no state: one without
-// an end would stand at ON. stillOn tells whether anything of r's category
+// an end would stand at ON. A head is told as it is signed, and nothing else with it.
+// stillOn tells whether anything of r's category
 // goes on at the door once r is told, as far as r's recipient knows.
 func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	if !r.Valid() {
 		return nil, ErrNoRelease
 	}
 	e := r.Event()
+	topic := RecipientTree(device, r.Recipient()) + e.Category.String()
+	if e.Category == event.Head {
+		return []Message{{topic: topic, payload: r.Head(), qos: 1}}, nil
+	}
 	o := observation{EventType: e.Category.String(), ID: e.ID, Phase: e.Phase, At: e.At.UTC().Format("2006-01-02T15:04Z")}
 	if r.Level() >= event.Details {
 		o.At, o.Since = millis(e.At), millis(e.Start)
@@ -52,7 +57,7 @@ func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 		if e.Label != event.NoLabel {
 			o.Label = &e.Label
 		}
-		if e.Category != event.Ring {
+		if e.Category.Seen() {
 			o.Box = &[4]float64{round(e.Box.X), round(e.Box.Y), round(e.Box.W), round(e.Box.H)}
 		}
 	}
@@ -60,9 +65,8 @@ func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", r, err)
 	}
-	topic := RecipientTree(device, r.Recipient()) + e.Category.String()
 	all := []Message{{topic: topic, payload: payload, qos: 1}}
-	if r.Level() >= event.Details && e.Category != event.Ring {
+	if r.Level() >= event.Details && e.Category.Seen() {
 		switch {
 		case e.Phase == event.Start:
 			all = append(all, Message{topic: topic + "/state", payload: []byte(on), qos: 1})
