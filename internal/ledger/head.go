@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -72,10 +73,15 @@ func openHead(signed []byte, v note.Verifier) (stated, error) {
 		return stated{}, err
 	}
 	s, err := parseHead(n.Text)
-	if err == nil && s.origin != v.Name() {
-		err = errNoHead
+	if err != nil {
+		return stated{}, err
 	}
-	return s, err
+	// One signature, written as it is written: base64 leaves bits open at its end.
+	sig, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64)
+	if err != nil || s.origin != v.Name() || string(signed) != fmt.Sprintf("%s\n— %s %s\n", n.Text, v.Name(), base64.StdEncoding.EncodeToString(sig)) {
+		return stated{}, errNoHead
+	}
+	return s, nil
 }
 
 // signHead makes the head of a tree.
@@ -99,7 +105,7 @@ func (l *Ledger) Head(ctx context.Context) (Head, error) {
 	}
 	defer l.give()
 	if l.head.Size < l.tree.size {
-		if err := l.commit(ctx, "sign a head", func(b *batch) error { b.sign = true; return nil }); err != nil {
+		if err := l.commit(ctx, "sign a head", load{}, func(b *batch) error { b.sign = true; return nil }); err != nil {
 			return Head{}, err
 		}
 	}

@@ -33,6 +33,7 @@ func (l *Ledger) Remember(ctx context.Context, at time.Time, kind Kind, body []b
 	if keep < 0 {
 		return 0, fmt.Errorf("ledger: %s: keep for %v", what, keep)
 	}
+	w := loadOf(kind.narrows(), body)
 	for _, m := range seen {
 		if m.At.Before(epoch) || m.At.After(latest) {
 			return 0, fmt.Errorf("ledger: %s: a moment at %v, which is impossible", what, m.At)
@@ -40,9 +41,10 @@ func (l *Ledger) Remember(ctx context.Context, at time.Time, kind Kind, body []b
 		if len(m.Body) == 0 || len(m.Body) > MaxMoment {
 			return 0, fmt.Errorf("ledger: %s: a moment of %d bytes; must be 1 to %d", what, len(m.Body), MaxMoment)
 		}
+		w.bytes += len(m.Body)
 	}
 	var index int64
-	err := l.write(ctx, what, func(b *batch) (err error) {
+	err := l.write(ctx, what, w, func(b *batch) (err error) {
 		if index, err = b.leaf(at, kind, body); err != nil {
 			return err
 		}

@@ -21,7 +21,8 @@
 // # Faults
 //
 // Every write is one transaction, and is on disk (fsync) when the call returns
-// nil. When a write fails it may or may not be on disk; the Ledger is then
+// nil. One that would take the last space on the disk is refused before it begins ([ErrFull]),
+// but what narrows has space of its own. When a write fails it may or may not be on disk; the Ledger is then
 // broken: this call and all later ones return [ErrBroken], until the folder is
 // closed and opened again, which finds out. That is deliberate. A gate that goes
 // on after such a failure would answer from a memory that the disk does not share.
@@ -34,6 +35,7 @@
 //	ledger.key    the secret key as note.NewSigner takes it, and a line feed; mode 0600
 //	ledger.db     SQLite, mode 0600; application_id 0x44424c52 ("DBLR"), user_version = format version, 2
 //	ledger.db-wal SQLite's write-ahead log; part of the state while it exists
+//	ledger.reserve space that is kept for what narrows, for when the disk is full; nothing is in it
 //	*.new         left by a crash during the very first start; removed by the next
 //
 // Table leaves, the record:
@@ -99,6 +101,8 @@ var (
 	ErrInUse = errors.New("state folder is in use by another doorbelld")
 	// ErrNewer: the file was written by a later format than this program knows.
 	ErrNewer = errors.New("ledger was written by a newer doorbelld")
+	// ErrOlder: the file is of a format without a tree, which only Open takes over.
+	ErrOlder = errors.New("ledger is of an older doorbelld")
 	// ErrDamaged: the file is not a ledger, or not whole.
 	ErrDamaged = errors.New("ledger is damaged")
 	// ErrBroken: a write failed, or the Ledger was closed. Nothing goes until it is opened again.
@@ -151,6 +155,8 @@ type Ledger struct {
 	head Head      // the newest signed one
 	stop error     // why the Ledger is broken; nil while it is not
 
+	reserve *reserve
+
 	stmt struct {
 		begin, commit, leaf, head, row, settle, pending, leaves, outbox, moment, forget, history *sql.Stmt
 	}
@@ -186,7 +192,7 @@ func (l *Ledger) Append(ctx context.Context, at time.Time, kind Kind, body []byt
 		return 0, err
 	}
 	var index int64
-	err := l.write(ctx, what, func(b *batch) (err error) {
+	err := l.write(ctx, what, loadOf(kind.narrows(), body), func(b *batch) (err error) {
 		index, err = b.leaf(at, kind, body)
 		return err
 	})
@@ -202,16 +208,18 @@ func (l *Ledger) Release(ctx context.Context, at time.Time, entries []Entry) ([]
 	if len(entries) == 0 {
 		return nil, nil
 	}
+	var parts [][]byte
 	for _, e := range entries {
 		if err := bounded(what, at, e.Body, e.Outbox); err != nil {
 			return nil, err
 		}
+		parts = append(parts, e.Body, e.Outbox)
 		if e.Deadline.Before(epoch) || e.Deadline.After(latest) {
 			return nil, fmt.Errorf("ledger: %s: deadline %v is missing or impossible", what, e.Deadline)
 		}
 	}
 	indexes := make([]int64, 0, len(entries))
-	err := l.write(ctx, what, func(b *batch) error {
+	err := l.write(ctx, what, loadOf(false, parts...), func(b *batch) error {
 		for _, e := range entries {
 			index, err := b.leaf(at, KindRelease, e.Body)
 			if err != nil {
@@ -252,7 +260,7 @@ func (l *Ledger) Settle(ctx context.Context, at time.Time, index int64, body []b
 	if n == 0 {
 		return fmt.Errorf("ledger: %s: %w", what, ErrSettled)
 	}
-	return l.commit(ctx, what, func(b *batch) error {
+	return l.commit(ctx, what, loadOf(true, body), func(b *batch) error {
 		if _, err := b.leaf(at, KindOutcome, body); err != nil {
 			return err
 		}
@@ -391,7 +399,10 @@ func (l *Ledger) letGo() error {
 	if l.db != nil {
 		errs = append(errs, l.db.Close())
 	}
-	return errors.Join(append(errs, l.lock.Close())...)
+	if l.lock != nil { // a copy has none
+		errs = append(errs, l.lock.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // take waits for the turn. With a nil error the caller holds it, and the Ledger is not broken.
@@ -414,19 +425,25 @@ func (l *Ledger) take(ctx context.Context) error {
 func (l *Ledger) give() { l.turn <- struct{}{} }
 
 // write takes the turn and commits what fill puts into one transaction.
-func (l *Ledger) write(ctx context.Context, what string, fill func(*batch) error) error {
+func (l *Ledger) write(ctx context.Context, what string, w load, fill func(*batch) error) error {
 	if err := l.take(ctx); err != nil {
 		return err
 	}
 	defer l.give()
-	return l.commit(ctx, what, fill)
+	return l.commit(ctx, what, w, fill)
 }
 
-// commit runs one transaction; the caller holds the turn. Any failure breaks the
-// Ledger: from here it cannot be known what the disk holds.
-func (l *Ledger) commit(ctx context.Context, what string, fill func(*batch) error) error {
+// commit runs one transaction; the caller holds the turn. It does not begin without the
+// space for it. Once begun, any failure breaks the Ledger: from here it cannot be known
+// what the disk holds.
+func (l *Ledger) commit(ctx context.Context, what string, w load, fill func(*batch) error) error {
+	gave, err := l.reserve.make(w.need(), w.narrows)
+	if err != nil {
+		l.reserve.retake(gave)
+		return fmt.Errorf("ledger: %s: %w", what, err)
+	}
 	b := &batch{ctx: context.WithoutCancel(ctx), insert: l.stmt.leaf, setHead: l.stmt.head, key: l.key, tree: l.tree, head: l.head, high: l.high.Load()}
-	_, err := l.stmt.begin.ExecContext(b.ctx)
+	_, err = l.stmt.begin.ExecContext(b.ctx)
 	if err == nil {
 		err = fill(b)
 	}
@@ -443,6 +460,7 @@ func (l *Ledger) commit(ctx context.Context, what string, fill func(*batch) erro
 	}
 	l.tree, l.head = b.tree, b.head
 	l.high.Store(b.high)
+	l.reserve.retake(gave)
 	return nil
 }
 

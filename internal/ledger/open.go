@@ -107,8 +107,10 @@ var (
 // Errors: [ErrInUse], [ErrNewer], [ErrDamaged]; one wrapping fs.ErrPermission
 // when the folder cannot be written, also when its file system is read-only.
 func Open(ctx context.Context, dir string) (*Ledger, error) {
-	return open(ctx, dir, func(c driver.Connector) driver.Connector { return c })
+	return open(ctx, dir, unwrapped)
 }
+
+func unwrapped(c driver.Connector) driver.Connector { return c }
 
 // wayOut is what can be done about a damaged ledger.
 const wayOut = "nothing is sent until it is whole: bring back a backup with `doorbelld restore`, or move %s* away and begin anew, with nothing granted"
@@ -132,6 +134,13 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 			err = errors.Join(err, l.letGo())
 		}
 	}()
+	if l.reserve, err = openReserve(dir); err != nil {
+		return nil, err
+	}
+	gave, err := l.reserve.make(roomToOpen, true)
+	if err != nil && !errors.Is(err, ErrFull) { // what is full now will be found out by what is written
+		return nil, err
+	}
 	path := filepath.Join(dir, FileName)
 	if err := ensureFile(ctx, path); err != nil {
 		return nil, err
@@ -154,6 +163,7 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 	if err := l.prepare(ctx); err != nil {
 		return nil, explain(path, err)
 	}
+	l.reserve.retake(gave)
 	l.give()
 	return l, nil
 }
@@ -190,7 +200,8 @@ func takeFolder(dir string) (_ *os.File, err error) {
 	if err := f.Truncate(0); err != nil {
 		return nil, refused(dir, err)
 	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+	// On a full disk it says nothing of who holds it, and is held all the same.
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil && !errors.Is(err, unix.ENOSPC) {
 		return nil, refused(dir, err)
 	}
 	return f, nil
@@ -236,7 +247,12 @@ func ensureFile(ctx context.Context, path string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: %s is not a regular file", ErrDamaged, path)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	return looksRight(path, path)
+}
+
+// looksRight sees that a file may be a ledger, of which path is the original.
+func looksRight(file, path string) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return refused(filepath.Dir(path), err)
 	}
@@ -291,7 +307,7 @@ func create(ctx context.Context, path string) (err error) {
 // fill makes the tables and leaf 0, which holds the public key. When it returns nil, all is
 // in the one file.
 func fill(ctx context.Context, path string, k *key) (err error) {
-	db, conn, err := connect(ctx, path, func(c driver.Connector) driver.Connector { return c })
+	db, conn, err := connect(ctx, path, unwrapped)
 	if err != nil {
 		return err
 	}
@@ -402,23 +418,33 @@ func checkpoint(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// settleFormat sees which format the file has, takes over an older one, and finds the key.
-func (l *Ledger) settleFormat(ctx context.Context, path string) error {
-	var format int
+// format sees that the file is whole as a database, and gives the format of what it holds.
+func (l *Ledger) format(ctx context.Context, path string) (format int, err error) {
 	if err := l.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
-		return err
+		return 0, err
 	}
 	if format > version {
-		return fmt.Errorf("%w: %s has format %d, this program knows %d", ErrNewer, path, format, version)
+		return 0, fmt.Errorf("%w: %s has format %d, this program knows %d", ErrNewer, path, format, version)
 	}
 	var verdict string
 	if err := l.conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return err
+		return 0, err
 	}
 	if verdict != "ok" {
-		return fmt.Errorf("%w: %s: %s", ErrDamaged, path, strings.ReplaceAll(verdict, "\n", " "))
+		return 0, fmt.Errorf("%w: %s: %s", ErrDamaged, path, strings.ReplaceAll(verdict, "\n", " "))
 	}
-	var err error
+	if format < firstFormat {
+		return 0, fmt.Errorf("%w: %s has format %d", ErrDamaged, path, format)
+	}
+	return format, nil
+}
+
+// settleFormat sees which format the file has, takes over an older one, and finds the key.
+func (l *Ledger) settleFormat(ctx context.Context, path string) error {
+	format, err := l.format(ctx, path)
+	if err != nil {
+		return err
+	}
 	switch format {
 	case version:
 		l.key, err = loadKey(l.dir)
@@ -488,7 +514,7 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 		return err
 	}
 	defer rows.Close() // its error is also rows.Err's
-	high, line := int64(noTime), []byte(nil)
+	high, line, gone := int64(noTime), []byte(nil), erasures{}
 	for rows.Next() {
 		var (
 			index, at                           int64
@@ -504,6 +530,13 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 			return fmt.Errorf("%w: %s: leaf %d is older than the one before it", ErrDamaged, path, index)
 		}
 		high = at
+		var k Kind
+		if err := k.UnmarshalText(kind); err != nil {
+			k = 0 // a newer doorbelld knows more kinds; the tree is the same
+		}
+		if err := gone.see(index, at, k, body); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+		}
 		var c commitment
 		if body == nil {
 			copy(c[:], committed)
@@ -533,6 +566,9 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 	}
 	if l.tree.size < head.size {
 		return fmt.Errorf("%w: %s: %d leaves, but the signed head covers %d", ErrDamaged, path, l.tree.size, head.size)
+	}
+	if err := gone.end(); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	l.high.Store(high)
 	return l.checkOutbox(ctx, path)
