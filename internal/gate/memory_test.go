@@ -93,6 +93,8 @@ func (m *memory) Sign(text string) ([]byte, error) { return []byte(text), nil }
 
 func (m *memory) Verifier() string { return "nobody" }
 
+func (m *memory) Room() error { return nil }
+
 func (m *memory) Leaves(_ context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
 	return func(yield func(ledger.Leaf, error) bool) {
 		m.mu.Lock()
