@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"doorbelld/internal/clock"
 	"doorbelld/internal/config"
@@ -78,7 +79,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		session.Password = cfg.Broker.Password
 	}
 	g, err := gate.New(ctx, gate.Options{
-		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
+		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Version: version(), Clock: clock.New(clock.Real()),
 		Eye:     eye.starter(cfg, program, log),
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
 		Log:     log, History: cfg.History, Receipts: &receipt.Store{Dir: filepath.Join(cfg.State, "receipts")},
@@ -121,7 +122,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 	}
 	group.Go(func() error {
-		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: owner{g, logins}, Access: console.Access(cfg.Access), Log: log})
+		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: owner{g, store, logins}, Access: console.Access(cfg.Access), Log: log})
 	})
 	if err := group.Wait(); err != nil {
 		if errors.Is(err, console.ErrInUse) {
@@ -172,7 +173,18 @@ func sayHello(cfg *config.Config, g *gate.Gate, log *slog.Logger) {
 // recipient has an account there, as long as it is a recipient.
 type owner struct {
 	*gate.Gate
+	ledger   *ledger.Ledger
 	accounts *broker.Accounts
+}
+
+// ExportLedger writes the whole ledger.
+func (o owner) ExportLedger(ctx context.Context, w io.Writer) error { return o.ledger.Export(ctx, w) }
+
+// EraseLedger erases what was observed before a time. That it was done has the time of the newest
+// leaf: it does not matter when, and the clock may not be trusted.
+func (o owner) EraseLedger(ctx context.Context, before time.Time) (ledger.Erased, error) {
+	o.Forget(before)
+	return o.ledger.Erase(ctx, time.Time{}, before)
 }
 
 // AddRecipient makes a party known, with an account of its own.

@@ -185,6 +185,11 @@ func (c *Client) do(ctx context.Context, method, path string, body any) ([]byte,
 		return nil, unasked(err)
 	}
 	defer response.Body.Close()
+	return answered(response)
+}
+
+// answered reads an answer.
+func answered(response *http.Response) ([]byte, error) {
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:

@@ -18,6 +18,8 @@
 //	POST   /v1/clock/confirm                              the gate.ClockStatus
 //	GET    /v1/who-sees            WhoSees
 //	GET    /v1/status              gate.Status
+//	GET    /v1/ledger                                     all of it, as ledger.Verify reads it
+//	POST   /v1/ledger/erase        {"before"}             erase what was observed before: ledger.Erased
 //
 // A failure is {"error", "kind"}: see [Error]. What a request asks for is in its
 // method, path and body, and in nothing else; whatever is not in this table is

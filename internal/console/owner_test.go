@@ -3,11 +3,13 @@ package console
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"time"
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/gate"
+	"doorbelld/internal/ledger"
 )
 
 // heldOwner is an Owner in memory: consent's own rules, and a clock that stands
@@ -159,4 +161,25 @@ func (o *heldOwner) ConfirmClock(context.Context) (gate.ClockStatus, error) {
 	}
 	o.trusted = true
 	return gate.ClockStatus{Now: o.now, Trusted: true, Why: "vouched for"}, nil
+}
+
+// theExport is what stands for an export of a ledger.
+const theExport = "{\"format\":\"doorbelld ledger 1\"}\n"
+
+func (o *heldOwner) ExportLedger(_ context.Context, w io.Writer) error {
+	if _, err := io.WriteString(w, theExport); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.fault
+}
+
+func (o *heldOwner) EraseLedger(_ context.Context, before time.Time) (ledger.Erased, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fault != nil {
+		return ledger.Erased{}, o.fault
+	}
+	return ledger.Erased{Bodies: before.Unix()}, nil
 }

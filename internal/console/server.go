@@ -15,6 +15,7 @@ import (
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/gate"
+	"doorbelld/internal/ledger"
 )
 
 // Owner is what the owner can do and ask: *gate.Gate. Its methods are called by
@@ -37,6 +38,8 @@ type Owner interface {
 	Resume(context.Context) error
 	Ring(context.Context) (told []string, err error)
 	ConfirmClock(context.Context) (gate.ClockStatus, error)
+	ExportLedger(context.Context, io.Writer) error
+	EraseLedger(ctx context.Context, before time.Time) (ledger.Erased, error)
 }
 
 // Options is what Serve needs. All fields but Access are needed.
@@ -147,6 +150,8 @@ func newHandler(o Owner, log *slog.Logger) *handler {
 		"POST /v1/clock/confirm":  bare(a.confirmClock),
 		"GET /v1/who-sees":        bare(a.whoSees),
 		"GET /v1/status":          bare(a.status),
+		"GET /v1/ledger":          bare(a.ledger),
+		"POST /v1/ledger/erase":   with(a.eraseLedger),
 	}}
 }
 
@@ -190,6 +195,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status, answer := h.answer(w, r)
 	w.Header().Set("Cache-Control", "no-store")
+	if s, ok := answer.(stream); ok {
+		s.write(h, w)
+		return
+	}
 	if answer == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return

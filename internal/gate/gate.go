@@ -26,6 +26,7 @@ type Options struct {
 	Connect func(context.Context) (Session, error) // makes a new connection to the broker
 	Log     *slog.Logger
 
+	Version  string         // which doorbelld this is, for the record; "": not recorded
 	History  time.Duration  // for how long what was seen is remembered; 0: not at all
 	Receipts *receipt.Store // where receipts are kept; nil: nowhere
 }
@@ -73,6 +74,9 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 // from one to the other, until ctx is done.
 func (g *Gate) Run(ctx context.Context) error {
 	o := g.options
+	if err := g.keeper.noteVersion(ctx, o.Version); err != nil {
+		o.Log.Warn("which doorbelld runs is not recorded", "error", err)
+	}
 	var zones []string
 	for _, z := range o.Setup.Zones {
 		zones = append(zones, z.Name)
@@ -90,8 +94,10 @@ func (g *Gate) Run(ctx context.Context) error {
 	group.Go(func() error { return s.run(ctx) })
 	group.Go(func() error { return g.keeper.settlePauses(ctx) })
 	group.Go(func() error { return g.chores(ctx) })
+	group.Go(func() error { return g.keeper.signHeads(ctx) })
 	err := group.Wait()
 	g.account(ctx, g.keeper.clock.Monotonic()-g.accounted)
+	g.keeper.signHead(ctx)
 	return err
 }
 
@@ -291,6 +297,8 @@ func (g *Gate) Status() Status {
 	s.Want.Categories, s.Want.Level = k.policy.Wanted(m)
 	if k.fault != nil {
 		s.Ledger = k.fault.Error()
+	} else if err := k.ledger.Room(); err != nil {
+		s.Ledger = fmt.Sprintf("nothing is released: %v", err)
 	}
 	if k.unread != nil {
 		s.Policy = k.unread.Error()

@@ -93,6 +93,8 @@ func (m *inMemory) Sign(text string) ([]byte, error) { return []byte(text), nil 
 
 func (m *inMemory) Verifier() string { return "nobody" }
 
+func (m *inMemory) Room() error { return nil }
+
 func (m *inMemory) Leaves(_ context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
 	return func(yield func(ledger.Leaf, error) bool) {
 		m.mu.Lock()

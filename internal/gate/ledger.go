@@ -22,4 +22,5 @@ type Ledger interface {
 	Head(ctx context.Context) (ledger.Head, error)
 	Sign(text string) ([]byte, error)
 	Verifier() string
+	Room() error
 }

@@ -188,6 +188,12 @@ func TestHistoryIsKeptForAWhile(t *testing.T) {
 	}
 	b := open(2*time.Hour, monday)
 	b.ring()
+	b.clock.judge(monday.Add(time.Second), true)
+	b.ring()
+	b.Forget(monday.Add(time.Second / 2))
+	if got := seen(b); got != 1 {
+		t.Errorf("after the first was erased: %d", got)
+	}
 	if err := b.tellHead(ctx, monday); err != nil { // which is nothing that was seen
 		t.Fatal(err)
 	}

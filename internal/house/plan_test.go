@@ -57,7 +57,7 @@ var rooms = []room{
 		"internal/event", "internal/enum", "internal/clock", "internal/model",
 	}},
 	{"internal/button", talking, nil},
-	{"internal/console", talking, []string{"internal/gate", "internal/consent", "internal/event", "internal/enum"}},
+	{"internal/console", talking, []string{"internal/gate", "internal/ledger", "internal/consent", "internal/event", "internal/enum"}},
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},

@@ -89,6 +89,23 @@ func freeSpace(path string) (int64, error) {
 	return int64(min(s.Bavail, 1<<40)) * s.Bsize, nil
 }
 
+// Room gives ErrFull while so little space is left that nothing is recorded but what narrows; or why
+// that is not known. It never waits.
+func (l *Ledger) Room() error {
+	free, err := l.reserve.free(l.dir)
+	if err != nil {
+		return err
+	}
+	if need := (load{}).need(); free < need {
+		return tooFull(l.dir, free, need)
+	}
+	return nil
+}
+
+func tooFull(dir string, free, need int64) error {
+	return fmt.Errorf("%w: %d KiB are free at %s, and this takes %d: make room there", ErrFull, free>>10, dir, need>>10)
+}
+
 // make sees that need bytes are free; if they are not, mayGive lets it give up as much of the
 // reserve. It says how much it gave up.
 func (r *reserve) make(need int64, mayGive bool) (gave int64, err error) {
@@ -106,7 +123,7 @@ func (r *reserve) make(need int64, mayGive bool) (gave int64, err error) {
 			return gave, err
 		}
 	}
-	return gave, fmt.Errorf("%w: %d KiB are free at %s, and this takes %d: make room there", ErrFull, free>>10, dir, need>>10)
+	return gave, tooFull(dir, free, need)
 }
 
 // retake fills the reserve up again when there is room, and otherwise takes back what is left
