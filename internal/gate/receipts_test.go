@@ -46,7 +46,7 @@ func TestP2_ActsHaveReceipts(t *testing.T) {
 	}
 	first := b.give(func(d *Draft) { d.Rate = &consent.Rate{PerDay: 2} })
 	k, err := b.Receipt(ctx, first.ID)
-	check(k, err, receipt.Given, ledger.KindGrant, "home (grant g1) is told of motion")
+	check(k, err, receipt.Given, ledger.KindGrant, "Grant g1: home is told of motion")
 	p := k.Purposes[0]
 	if p.Grant != "g1" || p.Recipients[0].Name != "home" || p.Recipients[0].Type != "integration" || p.PII[0].Type != "motion" || p.PII[0].Level != "details" ||
 		p.Rate != "2/day" || !p.Until.Equal(first.Until) || k.WithdrawalMethod != "doorbelld grant revoke g1" {
@@ -54,18 +54,18 @@ func TestP2_ActsHaveReceipts(t *testing.T) {
 	}
 	second := b.give(func(d *Draft) { d.Supersedes = first.ID })
 	k, err = b.Receipt(ctx, first.ID)
-	check(k, err, receipt.Replaced, ledger.KindGrant, "Replaced by grant g2")
+	check(k, err, receipt.Replaced, ledger.KindGrant, "Grant g1 was replaced by g2")
 	if err := b.Revoke(ctx, second.ID); err != nil {
 		t.Fatal(err)
 	}
 	k, err = b.Receipt(ctx, second.ID)
-	check(k, err, receipt.Withdrawn, ledger.KindRevoke, "Taken back")
+	check(k, err, receipt.Withdrawn, ledger.KindRevoke, "was taken back, and allows nothing any more")
 	third := b.give(func(*Draft) {})
 	if err := b.RemoveRecipient(ctx, "home"); err != nil {
 		t.Fatal(err)
 	}
 	k, err = b.Receipt(ctx, third.ID)
-	check(k, err, receipt.Withdrawn, ledger.KindRecipientRemoved, "Taken back")
+	check(k, err, receipt.Withdrawn, ledger.KindRecipientRemoved, "was taken back, and allows nothing any more")
 	if _, err := b.PauseReceipt(ctx); !isRefused(err) {
 		t.Errorf("of no pause: %v", err)
 	}
@@ -80,10 +80,10 @@ func TestP2_ActsHaveReceipts(t *testing.T) {
 	// They are the same for a daemon that was started again.
 	b = openBenchWith(t, b.dir, func(o *Options) { from(monday.Add(30 * time.Minute))(o); o.Receipts = &receipt.Store{Dir: dir} })
 	again, err := b.Receipt(ctx, second.ID)
-	check(again, err, receipt.Withdrawn, ledger.KindRevoke, "Taken back")
+	check(again, err, receipt.Withdrawn, ledger.KindRevoke, "was taken back, and allows nothing any more")
 	b.clock.judge(monday.Add(2*time.Hour), true)
 	k, err = b.Receipt(ctx, fourth.ID)
-	check(k, err, receipt.Expired, ledger.KindGrant, "Over:")
+	check(k, err, receipt.Expired, ledger.KindGrant, "Grant g4 is over")
 	if _, err := b.Receipt(ctx, 99); !isRefused(err) {
 		t.Errorf("of no grant: %v", err)
 	}
