@@ -64,7 +64,7 @@ func heldRow(s gate.Status) [][]string {
 	}
 	text := advice[why]
 	if why == consent.NoGrant {
-		text = "no grant holds now: `doorbelld grant list` shows how each stands, `doorbelld grant add` gives one"
+		text = "no grant to tell of the door holds now: `doorbelld grant list` shows how each stands, `doorbelld grant add` gives one"
 	}
 	return [][]string{{"silent", text}}
 }
