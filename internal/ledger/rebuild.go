@@ -22,9 +22,11 @@ type Backup struct {
 	Key    []byte    // the text of the key's file
 	// Unsettled gives the body of the outcome of a release that waited to be sent when the export
 	// was written. It is not sent any more: what it was about is not in an export.
-	Unsettled func(index int64) []byte
+	Unsettled func(index int64) ([]byte, error)
 	// Restored is the body of the KindRestore with which the copy begins.
 	Restored []byte
+	// Ready is called when all is verified and nothing is in place yet; its error ends it. May be nil.
+	Ready func() error
 }
 
 // Rebuild makes the ledger of the state folder dir out of a backup. Everything is verified
@@ -68,6 +70,11 @@ func Rebuild(ctx context.Context, dir string, from Backup) (_ Report, err error)
 	}
 	if err := syncFile(fresh); err != nil {
 		return Report{}, fmt.Errorf("write the ledger: %w", err)
+	}
+	if from.Ready != nil {
+		if err := from.Ready(); err != nil {
+			return Report{}, err
+		}
 	}
 	if err := writeWhole(filepath.Join(dir, KeyName), from.Key); err != nil {
 		return Report{}, fmt.Errorf("write the key of the ledger: %w", err)
@@ -166,7 +173,11 @@ func refill(ctx context.Context, path string, k *key, from Backup) (_ Report, er
 	}
 	b.tree, b.high = v.tree, v.at
 	for _, index := range v.first.Pending {
-		if _, err := b.leaf(time.Time{}, KindOutcome, from.Unsettled(index)); err != nil {
+		body, err := from.Unsettled(index)
+		if err != nil {
+			return Report{}, err
+		}
+		if _, err := b.leaf(time.Time{}, KindOutcome, body); err != nil {
 			return Report{}, err
 		}
 	}

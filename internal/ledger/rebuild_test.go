@@ -21,7 +21,7 @@ func backupOf(t *testing.T, dir string, export []byte) Backup {
 	}
 	return Backup{
 		Export: bytes.NewReader(export), Key: key, Restored: []byte(`{"version":1}`),
-		Unsettled: func(index int64) []byte { return fmt.Append(nil, "of ", index) },
+		Unsettled: func(index int64) ([]byte, error) { return fmt.Append(nil, "of ", index), nil },
 	}
 }
 
@@ -112,7 +112,7 @@ func TestRebuildRefuses(t *testing.T) {
 			t.Errorf("%s: rebuilt", name)
 		}
 		left, err := filepath.Glob(filepath.Join(to, "*"))
-		if err != nil || len(left) > 1 || len(left) == 1 && filepath.Base(left[0]) != lockName {
+		if err != nil || len(left) > 1 || len(left) == 1 && filepath.Base(left[0]) != LockName {
 			t.Errorf("%s: left over: %v (%v)", name, left, err)
 		}
 	}
