@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"doorbelld/internal/backup"
@@ -17,7 +18,6 @@ import (
 	"doorbelld/internal/ledger"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -239,11 +239,12 @@ func (p *placing) files() error {
 
 // own gives what root put into another user's state folder to that user, who is to run on it.
 func (p *placing) own() error {
-	var folder unix.Stat_t
-	if err := unix.Stat(p.cfg.State, &folder); err != nil {
+	info, err := os.Stat(p.cfg.State)
+	if err != nil {
 		return fmt.Errorf("whose the state folder is: %w", err)
 	}
-	if os.Geteuid() != 0 || folder.Uid == 0 {
+	folder, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 || folder.Uid == 0 {
 		return nil
 	}
 	all := []string{accounts(p.cfg).Dir}

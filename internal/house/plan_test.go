@@ -96,6 +96,8 @@ var homes = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"internal/publish/broker"},
 	"modernc.org/sqlite":                  {"internal/ledger"},
 	"golang.org/x/mod":                    {"internal/ledger", "internal/receipt"},
+	"filippo.io/age":                      {"internal/backup"},
+	"golang.org/x/term":                   {"cmd/doorbelld"},
 	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
 	"github.com/warthog618/go-gpiocdev":   {"internal/button"},
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter
