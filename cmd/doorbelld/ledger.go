@@ -117,6 +117,30 @@ func (s *source) intact(ctx context.Context, see func(ledger.Leaf)) (ledger.Repo
 	return r, err
 }
 
+// exportVerified writes the ledger, and an error if it is not whole.
+func (s *source) exportVerified(ctx context.Context, w io.Writer) (ledger.Report, error) {
+	r, pw := io.Pipe()
+	var (
+		report ledger.Report
+		judged = make(chan error, 1)
+	)
+	go func() {
+		var err error
+		report, err = ledger.Verify(r, nil)
+		if err == nil && report.Verdict != ledger.Intact {
+			err = fmt.Errorf("the ledger is %v: %s", report.Verdict, report.Why)
+		}
+		r.CloseWithError(err)
+		judged <- err
+	}()
+	err := s.export(ctx, io.MultiWriter(w, pw))
+	pw.CloseWithError(err)
+	if verr := <-judged; err == nil || errors.Is(err, verr) {
+		err = verr
+	}
+	return report, err
+}
+
 // A shownLeaf is a leaf for programs.
 type shownLeaf struct {
 	Index  int64           `json:"index"`
@@ -423,21 +447,7 @@ recipients: it is for the owner, and for whom the owner shows it.`,
 		Args: takes("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return writeNew(c.OutOrStdout(), args[0], func(w io.Writer) error {
-				r, pw := io.Pipe()
-				judged := make(chan error, 1)
-				go func() {
-					report, err := ledger.Verify(r, nil)
-					if err == nil && report.Verdict != ledger.Intact {
-						err = fmt.Errorf("the ledger is %v: %s", report.Verdict, report.Why)
-					}
-					r.CloseWithError(err)
-					judged <- err
-				}()
-				err := s.export(c.Context(), io.MultiWriter(w, pw))
-				pw.CloseWithError(err)
-				if verr := <-judged; err == nil || errors.Is(err, verr) {
-					err = verr
-				}
+				_, err := s.exportVerified(c.Context(), w)
 				return err
 			})
 		},

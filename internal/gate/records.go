@@ -242,3 +242,12 @@ func decode[T any](body []byte) (T, error) {
 	}
 	return v, nil
 }
+
+// RestoredBody is the body of a ledger.KindRestore.
+func RestoredBody() ([]byte, error) { return encode(restoreBody{restoreVersion}) }
+
+// NotRestored is the body of the outcome of a release that waited to be sent when a backup was
+// made: it was not sent from the copy, and never will be.
+func NotRestored(index int64) ([]byte, error) {
+	return encode(outcome{Release: index, Result: withdrawn, Reason: "restored"})
+}

@@ -57,12 +57,13 @@ var rooms = []room{
 		"internal/event", "internal/enum", "internal/clock", "internal/model",
 	}},
 	{"internal/button", talking, nil},
+	{"internal/backup", talking, nil},
 	{"internal/console", talking, []string{"internal/gate", "internal/ledger", "internal/consent", "internal/event", "internal/enum"}},
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
 	{"cmd/doorbelld", talking, []string{
-		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
+		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/receipt",
 	}},
@@ -95,6 +96,8 @@ var homes = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"internal/publish/broker"},
 	"modernc.org/sqlite":                  {"internal/ledger"},
 	"golang.org/x/mod":                    {"internal/ledger", "internal/receipt"},
+	"filippo.io/age":                      {"internal/backup"},
+	"golang.org/x/term":                   {"cmd/doorbelld"},
 	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
 	"github.com/warthog618/go-gpiocdev":   {"internal/button"},
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter

@@ -54,7 +54,7 @@ func ExportFile(ctx context.Context, path string, w io.Writer) (err error) {
 // heldStill takes the lock of the state folder that path lies in, if it lies in one, so that no
 // daemon writes to it while it is copied.
 func heldStill(path string) (let func(), err error) {
-	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), lockName), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), LockName), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil
 	}

@@ -17,10 +17,11 @@ const exportFormat = "doorbelld ledger 1"
 // from 0 on. docs/ledger.md documents them.
 type (
 	exportHead struct {
-		Format   string `json:"format"`
-		Verifier string `json:"verifier"` // the public key
-		Head     string `json:"head"`     // the newest signed head
-		Leaves   int64  `json:"leaves"`   // how many lines follow
+		Format   string  `json:"format"`
+		Verifier string  `json:"verifier"` // the public key
+		Head     string  `json:"head"`     // the newest signed head
+		Leaves   int64   `json:"leaves"`   // how many lines follow
+		Pending  []int64 `json:"pending"`  // of them the releases that are not settled
 	}
 	exportLeaf struct {
 		Index int64  `json:"index"`
@@ -40,14 +41,15 @@ type (
 // and the leaves behind it are there too. Between pages of leaves the Ledger is free; what
 // is appended meanwhile is not exported.
 func (l *Ledger) Export(ctx context.Context, w io.Writer) error {
-	head, size, err := l.exported(ctx)
+	first, err := l.exported(ctx)
 	if err != nil {
 		return err
 	}
+	size := first.Leaves
 	out := bufio.NewWriter(w)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	if err := lines.Encode(exportHead{exportFormat, l.key.public, string(head.Note), size}); err != nil {
+	if err := lines.Encode(first); err != nil {
 		return fmt.Errorf("ledger: export: %w", err)
 	}
 	for next := int64(0); next < size; {
@@ -71,18 +73,33 @@ func (l *Ledger) Export(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// exported gives the head of an export, and how many leaves are to be in it.
-func (l *Ledger) exported(ctx context.Context) (Head, int64, error) {
-	if l.key.signer != nil {
-		if h, err := l.Head(ctx); err == nil {
-			return h, h.Size, nil
-		}
-	}
-	if err := l.take(ctx); err != nil { // why it could not be signed, if the Ledger is broken
-		return Head{}, 0, err
+// exported gives the first line of an export.
+func (l *Ledger) exported(ctx context.Context) (exportHead, error) {
+	if err := l.take(ctx); err != nil {
+		return exportHead{}, err
 	}
 	defer l.give()
-	return l.head, l.tree.size, nil
+	if l.key.signer != nil && l.head.Size < l.tree.size {
+		// If it cannot be signed, the next use of the Ledger says why.
+		_ = l.commit(ctx, "sign a head", load{}, func(b *batch) error { b.sign = true; return nil })
+	}
+	first := exportHead{exportFormat, l.key.public, string(l.head.Note), l.tree.size, []int64{}}
+	rows, err := l.conn.QueryContext(context.WithoutCancel(ctx), "SELECT idx FROM outbox ORDER BY idx")
+	if err != nil {
+		return exportHead{}, fmt.Errorf("ledger: export: %w", err)
+	}
+	defer rows.Close() // its error is also rows.Err's
+	for rows.Next() {
+		var index int64
+		if err := rows.Scan(&index); err != nil {
+			return exportHead{}, fmt.Errorf("ledger: export: %w", err)
+		}
+		first.Pending = append(first.Pending, index)
+	}
+	if err := rows.Err(); err != nil {
+		return exportHead{}, fmt.Errorf("ledger: export: %w", err)
+	}
+	return first, nil
 }
 
 // rawLeaves reads limit leaves as they are exported.

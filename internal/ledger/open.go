@@ -26,8 +26,10 @@ import (
 // FileName is the ledger's file in the state folder: there once a ledger was made.
 const FileName = "ledger.db"
 
+// LockName is the file there that is locked while a ledger is open.
+const LockName = "ledger.lock"
+
 const (
-	lockName      = "ledger.lock"
 	applicationID = 0x44424c52 // "DBLR", at byte 68 of the file
 	version       = 2          // of the tables below
 )
@@ -113,7 +115,7 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 func unwrapped(c driver.Connector) driver.Connector { return c }
 
 // wayOut is what can be done about a damaged ledger.
-const wayOut = "nothing is sent until it is whole: bring back a backup with `doorbelld restore`, or move %s* away and begin anew, with nothing granted"
+const wayOut = "nothing is sent until it is whole: move %s* away, and bring back a backup with `doorbelld restore` or begin anew, with nothing granted"
 
 // open is Open with a place to stand between the Ledger and SQLite.
 func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Connector) (_ *Ledger, err error) {
@@ -179,7 +181,7 @@ func takeFolder(dir string) (_ *os.File, err error) {
 			return nil, fmt.Errorf("state folder %s: %w", dir, err)
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, refused(dir, err)
 	}
@@ -278,21 +280,14 @@ func create(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, leftover := range []string{fresh, fresh + "-wal", fresh + "-journal"} {
-		if err := os.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return refused(dir, err)
-		}
-	}
 	// SQLite gives its other files the mode of this one.
-	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return refused(dir, err)
+	if err := makeEmpty(fresh); err != nil {
+		return err
 	}
-	defer f.Close() // synced below
 	if err := fill(ctx, fresh, k); err != nil {
 		return fmt.Errorf("create ledger %s: %w", path, err)
 	}
-	if err := f.Sync(); err != nil {
+	if err := syncFile(fresh); err != nil {
 		return fmt.Errorf("create ledger %s: %w", path, err)
 	}
 	if err := os.Rename(fresh, path); err != nil {
@@ -312,18 +307,8 @@ func fill(ctx context.Context, path string, k *key) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close(), db.Close()) }()
-	all := []string{
-		"BEGIN IMMEDIATE",
-		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
-		fmt.Sprintf("PRAGMA user_version = %d", version),
-	}
-	for _, s := range schema {
-		all = append(all, s.text)
-	}
-	for _, s := range all {
-		if _, err := conn.ExecContext(ctx, s); err != nil {
-			return err
-		}
+	if err := makeTables(ctx, conn); err != nil {
+		return err
 	}
 	if err := begin(ctx, conn, k, func(*batch) error { return nil }); err != nil {
 		return err
@@ -332,31 +317,6 @@ func fill(ctx context.Context, path string, k *key) (err error) {
 		return err
 	}
 	return checkpoint(ctx, conn)
-}
-
-// begin makes the first leaves of a tree, inside of a transaction: those that fill adds, then
-// one with the public key, and a head over them.
-func begin(ctx context.Context, conn *sql.Conn, k *key, fill func(*batch) error) (err error) {
-	b := &batch{ctx: ctx, key: k, high: noTime, sign: true}
-	if b.insert, err = conn.PrepareContext(ctx, insertLeaf); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.insert.Close()) }()
-	if b.setHead, err = conn.PrepareContext(ctx, setHead); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.setHead.Close()) }()
-	if err := fill(b); err != nil {
-		return err
-	}
-	body, err := json.Marshal(keyBody{k.public})
-	if err != nil {
-		return err
-	}
-	if _, err := b.leaf(time.Time{}, KindKey, body); err != nil {
-		return err
-	}
-	return b.end()
 }
 
 // pragmas are what the promises of this package rest on; SQLite passes over what

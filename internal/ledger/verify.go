@@ -106,8 +106,9 @@ func ParsePin(text []byte) (Pin, error) {
 	return p, err
 }
 
-// maxLine is longer than any line of an export: a body of MaxBytes of which each byte is escaped.
-const maxLine = 6*MaxBytes + 1<<10
+// maxLine is longer than any line of an export: a body of MaxBytes of which each byte is escaped
+// takes a tenth of it, and the first line has room for a hundred thousand releases that wait.
+const maxLine = 1 << 20
 
 // Verify reads an export and says what it is, against a pin if that is not nil. It needs nothing
 // else: no key, no other file, no network. An error is one of reading, or of a pin that nobody
@@ -117,9 +118,14 @@ func Verify(export io.Reader, pin *Pin) (Report, error) { return Walk(export, pi
 // Walk is Verify with each leaf handed to see, as it is read. Only the Report says whether the
 // ledger is what it should be.
 func Walk(export io.Reader, pin *Pin, see func(Leaf)) (Report, error) {
-	v := verification{pin: pin, lines: bufio.NewScanner(export)}
-	v.lines.Buffer(nil, maxLine)
-	err := v.run(see)
+	v := newVerification(export, pin)
+	v.see = see
+	return v.all()
+}
+
+// all reads all of it and judges it.
+func (v *verification) all() (Report, error) {
+	err := v.run()
 	var bad *damage
 	switch {
 	case errors.As(err, &bad):
@@ -139,6 +145,8 @@ func damaged(format string, a ...any) error { return &damage{fmt.Errorf(format, 
 
 // verification is an export being read.
 type verification struct {
+	see    func(Leaf)                                           // gets each leaf
+	take   func(e exportLeaf, body []byte, stored []byte) error // gets it with its hashes, if not nil
 	pin    *Pin
 	lines  *bufio.Scanner
 	report Report
@@ -150,11 +158,20 @@ type verification struct {
 	pinned tlog.Hash // the root when the tree had the size of the pin
 	keyed  bool      // the public key is on record
 	erased erasures
+	first  exportHead
+	open   int // releases that are not settled, by the leaves
+	waits  int // the next of first.Pending
+}
+
+func newVerification(export io.Reader, pin *Pin) *verification {
+	v := &verification{pin: pin, lines: bufio.NewScanner(export), see: func(Leaf) {}}
+	v.lines.Buffer(nil, maxLine)
+	return v
 }
 
 // run reads all of it, and holds it against itself.
-func (v *verification) run(see func(Leaf)) error {
-	if err := v.first(); err != nil {
+func (v *verification) run() error {
+	if err := v.begin(); err != nil {
 		return err
 	}
 	for v.tree.size < v.leaves {
@@ -166,7 +183,7 @@ func (v *verification) run(see func(Leaf)) error {
 		if err != nil {
 			return err
 		}
-		see(leaf)
+		v.see(leaf)
 	}
 	if v.lines.Scan() {
 		return damaged("something comes behind the last leaf")
@@ -178,6 +195,8 @@ func (v *verification) run(see func(Leaf)) error {
 		return err
 	case !v.keyed:
 		return damaged("the public key is not on record")
+	case v.open != len(v.first.Pending) || v.waits != len(v.first.Pending):
+		return damaged("%d releases are not settled, but %d are said to wait", v.open, len(v.first.Pending))
 	}
 	if err := v.erased.end(); err != nil {
 		return &damage{err}
@@ -185,13 +204,13 @@ func (v *verification) run(see func(Leaf)) error {
 	return nil
 }
 
-// first reads the first line.
-func (v *verification) first() error {
+// begin reads the first line.
+func (v *verification) begin() error {
 	if !v.lines.Scan() {
 		return errors.Join(v.lines.Err(), errors.New("there is nothing to verify"))
 	}
-	var first exportHead
-	err := exactly(v.lines.Bytes(), &first)
+	err := exactly(v.lines.Bytes(), &v.first)
+	first := v.first
 	switch {
 	case first.Format != exportFormat:
 		return fmt.Errorf("this is not an export of a ledger: its first line has no \"format\":%q", exportFormat)
@@ -267,12 +286,27 @@ func (v *verification) leaf(e exportLeaf) (Leaf, error) {
 		}
 		v.keyed = true
 	}
+	switch leaf.Kind {
+	case KindRelease:
+		v.open++
+		if v.waits < len(v.first.Pending) && v.first.Pending[v.waits] == leaf.Index {
+			v.waits++
+		}
+	case KindOutcome:
+		v.open--
+	}
 	if err := v.erased.see(leaf.Index, e.At, leaf.Kind, leaf.Body); err != nil {
 		return leaf, &damage{err}
 	}
 	v.at = e.At
-	if _, err := v.tree.add(tlog.RecordHash(appendRecord(nil, e.Index, e.At, e.Kind, c))); err != nil {
+	stored, err := v.tree.add(tlog.RecordHash(appendRecord(nil, e.Index, e.At, e.Kind, c)))
+	if err != nil {
 		return leaf, err
+	}
+	if v.take != nil {
+		if err := v.take(e, leaf.Body, join(stored)); err != nil {
+			return leaf, err
+		}
 	}
 	if v.tree.size == v.head.size {
 		root, err := v.tree.root()
