@@ -237,6 +237,7 @@ func TestP9_AskedAgainOnceAMinute(t *testing.T) {
 		awake(t, b.eye())
 		time.Sleep(time.Minute + 12*time.Second)
 		home, all, noted := len(s.states()), len(s.all()), len(b.recordedStates())
+		asked := len(b.leaves(ledger.KindRequest))
 		const minutes = 20
 		for range minutes * 60 {
 			b.AskedAgain()
@@ -253,6 +254,9 @@ func TestP9_AskedAgainOnceAMinute(t *testing.T) {
 			if !strings.HasPrefix(m.Topic(), "doorbelld/front/to/home/") && m.Topic() != publish.CameraTopic("front") {
 				t.Errorf("what Home Assistant asked for went to %s", m.Topic())
 			}
+		}
+		if got := len(b.leaves(ledger.KindRequest)) - asked; got < 1 || got > requestsAtOnce+1 {
+			t.Errorf("that it was asked is on record %d times", got)
 		}
 		if err := b.Revoke(ctx, 1); err != nil {
 			t.Fatal(err)
