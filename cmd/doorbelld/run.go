@@ -99,7 +99,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 			log.Error("a pause that the broker asked for", "error", err)
 		}
 	}
-	o := owner{Gate: g}
+	o := owner{Gate: g, ledger: store}
 	if cfg.Broker.Embedded {
 		b, secret, err := startBroker(cfg, g, log)
 		if err != nil {

@@ -200,6 +200,42 @@ func TestStatesComeBackWithTheDaemon(t *testing.T) {
 	})
 }
 
+// doorbelld is killed while somebody is there: nobody said that it is over, so the state
+// stands at on until it is told again.
+func TestStatesComeBackAfterACrash(t *testing.T) {
+	for _, again := range []bool{false, true} { // whether somebody is seen before that
+		synctest.Test(t, func(t *testing.T) {
+			dir, copied := t.TempDir(), t.TempDir()
+			b := openBenchWith(t, dir, withHome, newFakeSession())
+			b.grant(event.Details)
+			time.Sleep(time.Second) // what happens now is not before the grant
+			awake(t, b.eye()).see(t, 1, event.Start)
+			synctest.Wait()
+			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil { // what the disk holds at that moment
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(copied, "ledger.key"), 0o600); err != nil { // as it was
+				t.Fatal(err)
+			}
+			b.stop()
+
+			s := newFakeSession()
+			b = openBenchWith(t, copied, withHome, s)
+			e := awake(t, b.eye())
+			want, noted := []string{"OFF"}, "off"
+			if again {
+				e.see(t, 1, event.Start)
+				want, noted = []string{"ON", "ON"}, "on"
+			}
+			time.Sleep(12 * time.Second)
+			if got := s.states(); !slices.Equal(got, want) || !slices.Equal(b.recordedStates(), []string{noted}) {
+				t.Errorf("seen again %t: %q, recorded %q", again, got, b.recordedStates())
+			}
+			b.stop()
+		})
+	}
+}
+
 // Without pictures nothing is known of what goes on, so nothing is said of it.
 func TestNoStateWithoutPictures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
