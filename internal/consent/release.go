@@ -52,14 +52,13 @@ func (p Policy) Release(r Record, m Moment) (Release, Decision) {
 		d.Reason = NoGrant
 		return Release{}, d
 	}
-	proof := Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, state: r.State, head: slices.Clone(r.Head)}
+	proof := Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, told: told(r.Event, g.Level), state: r.State, head: slices.Clone(r.Head)}
 	if r.State != NoState {
 		d.Reason = p.askState(t, r, m)
 		proof.told = event.Event{Category: g.Category}
 	} else if d.Reason = t.ended(p.ended); d.Reason == Granted {
 		q := newQuestion(r.Event, g.ID, m) // it was counted when it was recorded
 		d.Reason = q.ask(t)
-		proof.told = told(r.Event, g.Level)
 	}
 	if d.Reason != Granted {
 		return Release{}, d
