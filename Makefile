@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 CAMERA :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cameras accuracy mutants soak soak-consent soak-delivery build fmt clean
+.PHONY: help run test test-cameras accuracy mutants soak soak-consent soak-races soak-delivery build fmt clean
 
 help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
@@ -19,6 +19,7 @@ help:
 	@echo 'make mutants                   take out what keeps each promise; its test must fail'
 	@echo 'make soak                      100,000 frames in which nothing happens: memory must stay flat'
 	@echo 'make soak-consent              100,000,000 decisions compared with the rules in plain words (10 minutes)'
+	@echo 'make soak-races                100,000 races of revoke, pause and replace against what is sent, with the race detector (4 minutes)'
 	@echo 'make soak-delivery             an hour of faults between daemon and broker, one every 20 seconds: nothing is lost'
 	@echo 'make fmt                       format the Go code'
 	@echo 'make clean                     remove build/ (what was fetched stays in ~/.cache/doorbelld)'
@@ -53,6 +54,9 @@ soak-consent:
 
 soak-delivery:
 	@DOORBELLD_SOAK_DELIVERY=1h go test -count=1 -v -timeout 80m -run TestP12_NothingAllowedIsLost ./internal/promises
+
+soak-races:
+	@DOORBELLD_RACES=100000 go test -count=1 -v -race -timeout 60m -run TestP3_NothingStartsAfterIt ./internal/gate
 
 build:
 	@mkdir -p build

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"doorbelld/internal/clock"
 	"doorbelld/internal/config"
@@ -25,6 +26,7 @@ import (
 	"doorbelld/internal/publish/access"
 	"doorbelld/internal/publish/broker"
 	"doorbelld/internal/publish/mqtt"
+	"doorbelld/internal/receipt"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -80,12 +82,11 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	session := sessionOptions(cfg)
 	session.Log = log
 	g, err := gate.New(ctx, gate.Options{
-		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
+		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Version: version(), Clock: clock.New(clock.Real()),
 		Eye:     eye.starter(cfg, program, log),
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
-		Outbox:  gate.Bounds(cfg.Outbox),
-		Home:    homeAssistant(cfg), Memory: filepath.Join(cfg.State, "retained.json"),
-		Log: log,
+		Outbox:  gate.Bounds(cfg.Outbox), Home: homeAssistant(cfg), Memory: filepath.Join(cfg.State, "retained.json"),
+		Log: log, History: cfg.History, Receipts: &receipt.Store{Dir: filepath.Join(cfg.State, "receipts")},
 	})
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 			log.Error("a pause that the broker asked for", "error", err)
 		}
 	}
-	o := owner{Gate: g}
+	o := owner{Gate: g, ledger: store}
 	if cfg.Broker.Embedded {
 		b, secret, err := startBroker(cfg, g, log)
 		if err != nil {
@@ -224,8 +225,19 @@ func sayHello(cfg *config.Config, g *gate.Gate, log *slog.Logger) {
 // recipient has an account there, as long as it is a recipient.
 type owner struct {
 	*gate.Gate
+	ledger   *ledger.Ledger
 	accounts *broker.Accounts // nil without the embedded broker
 	broker   *broker.Broker   // as is this
+}
+
+// ExportLedger writes the whole ledger.
+func (o owner) ExportLedger(ctx context.Context, w io.Writer) error { return o.ledger.Export(ctx, w) }
+
+// EraseLedger erases what was observed before a time. That it was done has the time of the newest
+// leaf: it does not matter when, and the clock may not be trusted.
+func (o owner) EraseLedger(ctx context.Context, before time.Time) (ledger.Erased, error) {
+	o.Forget(before)
+	return o.ledger.Erase(ctx, time.Time{}, before)
 }
 
 // AddRecipient makes a party known, with an account of its own.

@@ -35,8 +35,8 @@ daemon started. --watch says so again every second until Ctrl-C: on a terminal i
 the same place, else as one block after the other.
 
 --json gives {"device", "eye", "button", "broker", "queue", "home_assistant",
-"clock", "ledger_fault", "policy_fault", "pause", "ending", "want", "counts",
-"bytes_today"}; with --watch one such object a line.`,
+"clock", "ledger_fault", "policy_fault", "pause", "ending", "unconfirmed", "want",
+"counts", "bytes_today"}; with --watch one such object a line.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()
@@ -127,7 +127,12 @@ func statusRows(s gate.Status) [][]string {
 	for _, e := range s.Ending {
 		rows = append(rows, []string{"ends soon", fmt.Sprintf("%s (%s, %s) on %s: `doorbelld grant renew %[1]s --until WHEN`", e.Grant, e.Recipient, e.Category, minute(e.Until))})
 	}
+	for _, id := range s.Unconfirmed {
+		rows = append(rows, []string{"unconfirmed", fmt.Sprintf("%s came out of a backup, and allows nothing: `doorbelld grant confirm %[1]s`, or `doorbelld grant revoke %[1]s`", id)})
+	}
+	rows = append(rows, heldRow(s)...)
 	rows = append(rows, recipientRows(s)...)
+	rows = append(rows, reasonRows(s.Counts)...)
 	if s.Counts.Expired > 0 {
 		rows = append(rows, []string{"too late", fmt.Sprintf("%d waited too long for the broker, and were not sent", s.Counts.Expired)})
 	}

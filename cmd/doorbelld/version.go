@@ -23,6 +23,15 @@ func newVersion() *cobra.Command {
 	}
 }
 
+// version is versionText of this program, or "" if it was built without.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return versionText(info)
+}
+
 // versionText says what was built, from which commit, with which Go.
 func versionText(info *debug.BuildInfo) string {
 	commit, changed := "unknown", ""

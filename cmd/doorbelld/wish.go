@@ -65,7 +65,7 @@ func (w wish) into(d *gate.Draft, now time.Time) (err error) {
 	if len(w.zones) > 0 {
 		d.Zones = w.zones
 	}
-	if len(d.Zones) == 0 && d.Category != event.Ring {
+	if len(d.Zones) == 0 && d.Category.Seen() {
 		return usage("say where with --zone: a zone of the configuration, or everything if that says so")
 	}
 	if len(w.labels) > 0 {

@@ -60,9 +60,10 @@ type Config struct {
 	Outbox     Outbox
 	Home       *HomeAssistant // nil: none is told of anything
 	Access     Access
-	State      string // folder of the database; not in Runtime
-	Runtime    string // folder of the socket
-	Models     string // folder in which models are looked for; neither State nor Runtime is in it
+	History    time.Duration // for how long what was seen is remembered; 0: not at all
+	State      string        // folder of the database; not in Runtime
+	Runtime    string        // folder of the socket
+	Models     string        // folder in which models are looked for; neither State nor Runtime is in it
 	Log        Log
 }
 

@@ -50,7 +50,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	motion, detect := top.take("motion"), top.take("detect")
 	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
 	access, outbox := top.take("access"), top.take("outbox")
-	home := top.take("home_assistant")
+	home, history := top.take("home_assistant"), top.take("history")
 	top.close()
 
 	c := &Config{}
@@ -67,6 +67,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	c.Outbox = readOutbox(outbox.section())
 	c.Home = readHomeAssistant(home)
 	c.Access = readAccess(access.section())
+	c.History = readHistory(history)
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())
 	c.Models = readModels(detect, around, c.State)

@@ -115,6 +115,8 @@ func TestPrecedence(t *testing.T) {
 	step(OtherLabel)
 	e.Start = noon.Add(-time.Second)
 	step(BeforeGrant)
+	changes = append(changes, Restore{})
+	step(Unconfirmed)
 	m.Now = noon.Add(24 * time.Hour)
 	step(Expired)
 	successor := g
@@ -205,6 +207,9 @@ func TestImpossibleChanges(t *testing.T) {
 		"too far ahead": {second(func(g *Grant) {
 			g.From, g.Until = noon.Add(MaxTerm), noon.Add(MaxTerm+1)
 		}), "too long"},
+		"a head for the house":   {second(func(g *Grant) { g.Category, g.Zones, g.Level = event.Head, nil, event.Notice }), "for a recipient of kind owner alone"},
+		"confirm unknown":        {Confirm{2, noon}, "no grant"},
+		"confirm the revoked":    {Confirm{1, noon}, "revoked already"},
 		"supersedes nothing":     {second(func(g *Grant) { g.Supersedes = 7 }), "no grant g7"},
 		"supersedes itself":      {second(func(g *Grant) { g.Supersedes = 2 }), "no grant g2"},
 		"supersedes the revoked": {second(func(g *Grant) { g.Supersedes = 1 }), "revoked already"},
@@ -227,6 +232,100 @@ func TestRemovedRecipientBeginsWithNothing(t *testing.T) {
 	p := after(t, home(), AddGrant{motionGrant()}, RemoveRecipient{"home"}, home())
 	if d := p.Decide(motion(), "home", fine(noon.Add(2*time.Hour))); d.Allowed() || d.Reason != Revoked {
 		t.Errorf("named again, it is told under the old grant: %+v", d)
+	}
+}
+
+// Out of a backup nothing acts, and each grant by itself acts again, for what comes;
+// what is given after the restore acts at once, and what was taken back stays so.
+func TestP5_RestoredGrantsAreInert(t *testing.T) {
+	second, third := motionGrant(), motionGrant()
+	second.ID, third.ID, third.Recipient = 2, 3, "ann"
+	third.Supersedes = 0
+	base := []Change{home(), AddRecipient{Recipient{"ann", Household}}, AddGrant{motionGrant()}, AddGrant{second}, AddGrant{third}, Revoke{2}, Restore{}}
+	m := fine(noon.Add(2 * time.Hour))
+	ask := func(to string, started time.Duration, changes ...Change) Reason {
+		t.Helper()
+		e := motion()
+		e.Start, e.At = noon.Add(started), noon.Add(started)
+		return after(t, append(base[:7:7], changes...)...).Decide(e, to, m).Reason
+	}
+	confirmed := Confirm{1, noon.Add(time.Hour)}
+	for _, tt := range []struct {
+		name    string
+		to      string
+		started time.Duration
+		changes []Change
+		want    Reason
+	}{
+		{"restored", "home", time.Hour, nil, Unconfirmed},
+		{"another one restored", "ann", time.Hour, nil, Unconfirmed},
+		{"confirmed", "home", time.Hour, []Change{confirmed}, Granted},
+		{"begun before", "home", time.Hour - 1, []Change{confirmed}, BeforeGrant},
+		{"another is confirmed", "ann", time.Hour, []Change{confirmed}, Unconfirmed},
+		{"restored again", "home", time.Hour, []Change{confirmed, Restore{}}, Unconfirmed},
+		{"revoked instead", "home", time.Hour, []Change{Revoke{1}}, Revoked},
+	} {
+		if got := ask(tt.to, tt.started, tt.changes...); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	successor := motionGrant()
+	successor.ID, successor.Supersedes = 4, 1
+	if got := ask("home", time.Hour, AddGrant{successor}); got != Granted {
+		t.Errorf("renewed after the restore: %s", got)
+	}
+	p := after(t, base...)
+	for _, c := range []Change{Confirm{Grant: 1}, Confirm{2, noon}, Confirm{9, noon}} {
+		if _, err := p.Apply(c); err == nil {
+			t.Errorf("%+v is applied", c)
+		}
+	}
+	if _, err := after(t, append(base, confirmed)...).Apply(confirmed); err == nil || !strings.Contains(err.Error(), "needs no confirmation") {
+		t.Errorf("confirmed twice: %v", err)
+	}
+	if lines := strings.Join(p.Plain(m), "\n"); !strings.Contains(lines, "ann (household) is told nothing under grant g3, which came out of a backup, until you say `doorbelld grant confirm g3`") ||
+		strings.Contains(lines, "g2") {
+		t.Errorf("who sees: %s", lines)
+	}
+}
+
+// A head goes to owners who were granted it, at the one level it has, and to nobody
+// else, whatever a record says.
+func TestP4_HeadsAreForOwnersAlone(t *testing.T) {
+	e := ring()
+	e.Category = event.Head
+	m := fine(noon.Add(2 * time.Hour))
+	for _, k := range append(Kinds(), 0, 99) {
+		for _, l := range event.Levels() {
+			g := Grant{ID: 1, Recipient: "home", Category: event.Head, Level: l, Purpose: OwnerAlert, Schedule: Always(), Rate: Unlimited(), Given: noon, From: noon, Until: noon.Add(24 * time.Hour)}
+			may := k == Owner && l == event.Notice
+			p, err := Policy{recipients: map[string]Recipient{"home": {"home", k}}}.Apply(AddGrant{g})
+			if (err == nil) != may {
+				t.Errorf("a head for %s with %s: %v", k, l, err)
+			}
+			if err != nil { // as if it had been let in
+				made, err := newTerm(g, Recipient{"home", k}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p = Policy{terms: []*term{made}, shelves: arrange([]*term{made}, nil)}
+			}
+			if d := p.Decide(e, "home", m); d.Allowed() != may {
+				t.Errorf("a head for %s with %s: %+v", k, l, d)
+			}
+			r := Record{Index: 1, Grant: 1, Recipient: "home", Level: l, Event: e, Head: []byte("signed")}
+			if rel, d := p.Release(r, m); rel.Valid() != may || may && string(rel.Head()) != "signed" {
+				t.Errorf("released to %s with %s: %v, %+v", k, l, rel, d)
+			}
+			r.Head = nil
+			if rel, _ := p.Release(r, m); rel.Valid() {
+				t.Errorf("a head without a head is released")
+			}
+		}
+	}
+	p := after(t, home(), AddGrant{motionGrant()})
+	if rel, _ := p.Release(Record{Index: 1, Grant: 1, Recipient: "home", Level: event.Details, Event: motion(), Head: []byte("signed")}, m); rel.Valid() {
+		t.Error("a head goes with another category")
 	}
 }
 

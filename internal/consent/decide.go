@@ -14,10 +14,13 @@ type term struct {
 	level  event.Level
 	grant  Grant
 	first  GrantID     // of those that superseded each other down to this one
-	cap    event.Level // of the recipient's kind
+	cap    event.Level // of the recipient's kind for the category
 	labels uint16      // bit i: the label i; of the grant
 	zone   *time.Location
 	always bool // the schedule holds at all times
+
+	from        time.Time // nothing that began before is told: the grant's From, or its confirmation
+	unconfirmed bool      // it came out of a backup
 }
 
 func newTerm(g Grant, to Recipient, others []*term) (*term, error) {
@@ -31,7 +34,7 @@ func newTerm(g Grant, to Recipient, others []*term) (*term, error) {
 		}
 	}
 	g.Labels, g.Zones = slices.Clone(g.Labels), slices.Clone(g.Zones)
-	t := &term{id: g.ID, level: g.Level, grant: g, first: g.ID, cap: to.Kind.Cap(), zone: zone, always: g.Schedule.IsAlways()}
+	t := &term{id: g.ID, level: g.Level, grant: g, first: g.ID, cap: to.Kind.CapOf(g.Category), zone: zone, always: g.Schedule.IsAlways(), from: g.From}
 	for _, l := range g.Labels {
 		t.labels |= 1 << l
 	}
@@ -170,11 +173,13 @@ func (q *question) ask(t *term) Reason {
 	switch {
 	case !q.now.Before(g.Until):
 		return Expired
-	case e.Start.Before(g.From) || q.now.Before(g.From):
+	case t.unconfirmed:
+		return Unconfirmed
+	case e.Start.Before(t.from) || q.now.Before(t.from):
 		return BeforeGrant
 	case e.Category == event.Animal && t.labels&(1<<e.Label) == 0:
 		return OtherLabel
-	case e.Category != event.Ring && !slices.Contains(g.Zones, e.Zone):
+	case e.Category.Seen() && !slices.Contains(g.Zones, e.Zone):
 		return OtherZone
 	case !t.always && !q.inTime(t):
 		return OffSchedule
@@ -214,7 +219,9 @@ func (p Policy) Standing(id GrantID, now time.Time) Reason {
 		return why
 	case !now.Before(t.grant.Until):
 		return Expired
-	case now.Before(t.grant.From):
+	case t.unconfirmed:
+		return Unconfirmed
+	case now.Before(t.from):
 		return BeforeGrant
 	case !t.always && !t.grant.Schedule.holds(wallAt(now, t.zone)):
 		return OffSchedule
@@ -223,13 +230,14 @@ func (p Policy) Standing(id GrantID, now time.Time) Reason {
 }
 
 // Wanted says what anybody may be told at m: the categories, in their fixed
-// order, and the highest level. What is not in it need not be looked for.
+// order, and the highest level. What is not in it need not be looked for. A head,
+// which tells nothing of the door, is not in it.
 func (p Policy) Wanted(m Moment) (categories []event.Category, highest event.Level) {
 	if p.general(m) != Granted {
 		return nil, event.None
 	}
 	for _, t := range p.terms {
-		if p.Standing(t.grant.ID, m.Now) != Granted {
+		if t.grant.Category == event.Head || p.Standing(t.grant.ID, m.Now) != Granted {
 			continue
 		}
 		if !slices.Contains(categories, t.grant.Category) {

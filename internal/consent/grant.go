@@ -34,7 +34,7 @@ type Grant struct {
 	Labels     []event.Label  `json:"labels,omitempty"` // which animals, each by name; none for what is no animal
 	Level      event.Level    `json:"level"`
 	Purpose    Purpose        `json:"purpose"`
-	Zones      []string       `json:"zones"` // names, each meant literally; none for a ring, which has no place
+	Zones      []string       `json:"zones"` // names, each meant literally; none for a ring or a head, which have no place
 	Schedule   Schedule       `json:"schedule"`
 	Rate       Rate           `json:"rate"`
 	Given      time.Time      `json:"given"`               // when the owner gave it
@@ -59,6 +59,8 @@ func (g Grant) check(to Recipient) error {
 		return fmt.Errorf("grant %s: say what of: a category", g.ID)
 	case g.Level == event.None || !g.Level.Valid():
 		return fmt.Errorf("grant %s: say how much: a level above none", g.ID)
+	case g.Category == event.Head && g.Level > to.Kind.CapOf(g.Category):
+		return fmt.Errorf("grant %s: a head is for a recipient of kind %s alone, with the level %s", g.ID, Owner, event.Notice)
 	case g.Level > to.Kind.Cap():
 		return fmt.Errorf("grant %s: %s is too much for a recipient of kind %s, which can have %s at the most", g.ID, g.Level, to.Kind, to.Kind.Cap())
 	case !slices.Contains(Purposes(), g.Purpose):
@@ -69,9 +71,9 @@ func (g Grant) check(to Recipient) error {
 		return fmt.Errorf("grant %s: say which animals: at least one label", g.ID)
 	case slices.ContainsFunc(g.Labels, func(l event.Label) bool { return !l.Fits(event.Animal) }):
 		return fmt.Errorf("grant %s: say which animals: each by its label", g.ID)
-	case g.Category == event.Ring && len(g.Zones) > 0:
-		return fmt.Errorf("grant %s: a ring has no zone", g.ID)
-	case g.Category != event.Ring && len(g.Zones) == 0:
+	case !g.Category.Seen() && len(g.Zones) > 0:
+		return fmt.Errorf("grant %s: a %s has no zone", g.ID, g.Category)
+	case g.Category.Seen() && len(g.Zones) == 0:
 		return fmt.Errorf("grant %s: say from where: at least one zone, or %s", g.ID, event.Everything)
 	case slices.Contains(g.Zones, ""):
 		return fmt.Errorf("grant %s: a zone without a name", g.ID)

@@ -31,10 +31,17 @@ func (p Policy) Plain(m Moment) []string {
 	for _, r := range p.Recipients() {
 		told := false
 		for _, t := range p.terms {
-			if g := t.grant; g.Recipient == r.Name && p.Standing(g.ID, m.Now) > Expired {
+			g := t.grant
+			standing := p.Standing(g.ID, m.Now)
+			switch {
+			case g.Recipient != r.Name || standing <= Expired:
+				continue
+			case standing == Unconfirmed:
+				lines = append(lines, fmt.Sprintf("%s (%s) is told nothing under grant %s, which came out of a backup, until you say `doorbelld grant confirm %[3]s`: then it %s.", r.Name, r.Kind, g.ID, g.Told(m.Now.Location())))
+			default:
 				lines = append(lines, fmt.Sprintf("%s (%s) %s (grant %s).", r.Name, r.Kind, g.Told(m.Now.Location()), g.ID))
-				told = true
 			}
+			told = true
 		}
 		if !told {
 			lines = append(lines, fmt.Sprintf("%s (%s) is told nothing.", r.Name, r.Kind))
@@ -74,6 +81,8 @@ func (g Grant) Told(zone *time.Location) string {
 		what = "that the bell rang, to the minute"
 	case g.Category == event.Ring:
 		what = "when the bell rings, to the second"
+	case g.Category == event.Head:
+		what = "the signed head of the ledger each hour"
 	case g.Level == event.Notice:
 		what = fmt.Sprintf("that there was %s%s, to the minute", g.kinds(one, oneAnimal, "or"), where)
 	default:

@@ -26,7 +26,8 @@ type paused struct {
 }
 
 // A Change is one act of the owner's, or of somebody who may narrow what the
-// owner granted: AddRecipient, RemoveRecipient, AddGrant, Revoke, Pause, Resume.
+// owner granted: AddRecipient, RemoveRecipient, AddGrant, Revoke, Pause, Resume,
+// Restore, Confirm.
 type Change interface {
 	apply(*Policy) error
 }
@@ -64,6 +65,17 @@ type Pause struct {
 
 // Resume ends a pause.
 type Resume struct{}
+
+// Restore says that all so far came out of a backup, which may be older than a
+// revocation: no grant of it allows anything until it is confirmed.
+type Restore struct{}
+
+// Confirm lets a grant that came out of a backup act again, for what begins after
+// From.
+type Confirm struct {
+	Grant GrantID   `json:"grant"`
+	From  time.Time `json:"from"`
+}
 
 // Apply gives the Policy after c, or an error that says why c cannot be; p stays
 // as it was.
@@ -182,6 +194,36 @@ func (c Pause) apply(p *Policy) error {
 
 func (Resume) apply(p *Policy) error {
 	p.paused = paused{}
+	return nil
+}
+
+func (Restore) apply(p *Policy) error {
+	for i, t := range p.terms {
+		if p.ended[t.id] == 0 {
+			inert := *t
+			inert.unconfirmed = true
+			p.terms[i] = &inert
+		}
+	}
+	return nil
+}
+
+func (c Confirm) apply(p *Policy) error {
+	if err := p.canEnd(c.Grant); err != nil {
+		return err
+	}
+	t := *p.terms[c.Grant-1]
+	switch {
+	case !t.unconfirmed:
+		return fmt.Errorf("grant %s needs no confirmation: see `doorbelld grant list`", c.Grant)
+	case c.From.IsZero():
+		return fmt.Errorf("grant %s: say from when on it is to act again", c.Grant)
+	}
+	t.unconfirmed = false
+	if c.From.After(t.from) {
+		t.from = c.From
+	}
+	p.terms[c.Grant-1] = &t
 	return nil
 }
 

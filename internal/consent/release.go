@@ -2,6 +2,7 @@ package consent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"doorbelld/internal/event"
@@ -16,6 +17,7 @@ type Record struct {
 	Level     event.Level // how much
 	Event     event.Event // in full: it is cut down to Level by Release
 	State     State       // of a state told again; Event is then what was told last of what goes on, or holds a Category alone
+	Head      []byte      // the signed head that an event of category head is about; none with any other
 }
 
 // A Release is the proof that something may be sent now. Only Policy.Release
@@ -28,6 +30,7 @@ type Release struct {
 	level     event.Level
 	told      event.Event
 	state     State
+	head      []byte
 }
 
 // Release asks about a recorded release again, at the moment of sending, under
@@ -44,18 +47,18 @@ func (p Policy) Release(r Record, m Moment) (Release, Decision) {
 	}
 	t := p.terms[r.Grant-1]
 	g := t.grant
-	if g.Recipient != r.Recipient || g.Category != r.Event.Category || g.Level != r.Level || r.State == NoState && r.Event.Validate() != nil {
+	if g.Recipient != r.Recipient || g.Category != r.Event.Category || g.Level != r.Level || r.State == NoState && r.Event.Validate() != nil ||
+		(g.Category == event.Head) != (len(r.Head) > 0) {
 		d.Reason = NoGrant
 		return Release{}, d
 	}
-	proof := Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, state: r.State}
+	proof := Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, told: told(r.Event, g.Level), state: r.State, head: slices.Clone(r.Head)}
 	if r.State != NoState {
 		d.Reason = p.askState(t, r, m)
 		proof.told = event.Event{Category: g.Category}
 	} else if d.Reason = t.ended(p.ended); d.Reason == Granted {
 		q := newQuestion(r.Event, g.ID, m) // it was counted when it was recorded
 		d.Reason = q.ask(t)
-		proof.told = told(r.Event, g.Level)
 	}
 	if d.Reason != Granted {
 		return Release{}, d
@@ -95,6 +98,9 @@ func (r Release) Event() event.Event { return r.told }
 // State gives the state that is told again, and nothing with it; NoState if it is
 // an event that is told.
 func (r Release) State() State { return r.state }
+
+// Head gives the signed head that it tells, if it is of category head.
+func (r Release) Head() []byte { return r.head }
 
 // String names the release without telling what it is about.
 func (r Release) String() string {

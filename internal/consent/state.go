@@ -31,7 +31,7 @@ func (s *State) UnmarshalText(text []byte) error {
 // TellsState reports whether a state is told under g: from Details upwards, of
 // what has a beginning and an end.
 func (g Grant) TellsState() bool {
-	return g.Level >= event.Details && g.Category != event.Ring
+	return g.Level >= event.Details && g.Category.Seen()
 }
 
 // Telling lists the grants under which a state is told at m, by id.

@@ -51,6 +51,18 @@ func (k *Kind) UnmarshalText(text []byte) error {
 	return enum.Unmarshal("kind of recipient", kindNames, text, k)
 }
 
+// CapOf is the most that a recipient of this kind can be granted of one category. A
+// head is for owners alone, and there is one level of it.
+func (k Kind) CapOf(c event.Category) event.Level {
+	switch {
+	case c != event.Head:
+		return k.Cap()
+	case k == Owner:
+		return event.Notice
+	}
+	return event.None
+}
+
 // Purpose is what a recipient may use what it is told for. It binds people, not
 // bytes: it stands in the grant and in the record of each release. The zero
 // Purpose is invalid.
@@ -96,6 +108,7 @@ const (
 	Revoked                   // the grant was taken back
 	Superseded                // another grant replaced it
 	Expired                   // the grant has ended
+	Unconfirmed               // it came out of a backup, and the owner has not confirmed it yet
 	BeforeGrant               // it began before the grant did
 	OtherLabel                // not an animal of the grant
 	OtherZone                 // not in a zone of the grant
@@ -107,14 +120,14 @@ const (
 
 var reasonNames = []string{
 	NoGrant: "no grant", Paused: "paused", LedgerFault: "ledger fault", PolicyFault: "policy fault",
-	ClockFault: "clock not trusted", OverCap: "over the cap", Revoked: "revoked", Superseded: "superseded", Expired: "expired",
+	ClockFault: "clock not trusted", OverCap: "over the cap", Revoked: "revoked", Superseded: "superseded", Expired: "expired", Unconfirmed: "unconfirmed",
 	BeforeGrant: "before the grant", OtherLabel: "other label", OtherZone: "other zone", OffSchedule: "off schedule", OverRate: "over the rate",
 	BeyondLevel: "beyond the level", Granted: "granted",
 }
 
 // Reasons lists all of them, NoGrant first, Granted last.
 func Reasons() []Reason {
-	return []Reason{NoGrant, Paused, LedgerFault, PolicyFault, ClockFault, OverCap, Revoked, Superseded, Expired, BeforeGrant,
+	return []Reason{NoGrant, Paused, LedgerFault, PolicyFault, ClockFault, OverCap, Revoked, Superseded, Expired, Unconfirmed, BeforeGrant,
 		OtherLabel, OtherZone, OffSchedule, OverRate, BeyondLevel, Granted}
 }
 

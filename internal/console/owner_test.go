@@ -3,12 +3,14 @@ package console
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"sync"
 	"time"
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/gate"
+	"doorbelld/internal/ledger"
 )
 
 // heldOwner is an Owner in memory: consent's own rules, and a clock that stands
@@ -109,6 +111,43 @@ func (o *heldOwner) Pause(_ context.Context, d time.Duration) error {
 	return o.apply(c)
 }
 
+func (o *heldOwner) Confirm(_ context.Context, id consent.GrantID) (consent.Grant, error) {
+	if err := o.apply(consent.Confirm{Grant: id, From: o.now}); err != nil {
+		return consent.Grant{}, err
+	}
+	return mustPolicy(o).Grants()[id-1], nil
+}
+
+func (o *heldOwner) Receipt(_ context.Context, id consent.GrantID) (gate.Kept, error) {
+	if p := mustPolicy(o); int(id) > len(p.Grants()) {
+		return gate.Kept{}, notDone{errors.New("there is no such grant")}
+	}
+	return gate.Kept{Path: "/receipts/" + id.String(), Note: "signed"}, nil
+}
+
+func (o *heldOwner) PauseReceipt(context.Context) (gate.Kept, error) {
+	return gate.Kept{Path: "/receipts/pause", Note: "signed"}, nil
+}
+
+func (o *heldOwner) Try(_ context.Context, d gate.Draft) (gate.Trial, error) {
+	p := mustPolicy(o)
+	if _, err := p.Apply(consent.AddGrant{Grant: d.Grant(p.NextID(), o.now)}); err != nil {
+		return gate.Trial{}, notDone{err}
+	}
+	return gate.Trial{Seen: 7, Sentences: []string{d.Recipient}}, nil
+}
+
+func (o *heldOwner) Simulate(_ context.Context, p gate.Proposal) (gate.Trial, error) {
+	return gate.Trial{Seen: len(p.Grants)}, nil
+}
+
+func (o *heldOwner) Report(_ context.Context, from, to time.Time) (gate.Report, error) {
+	if !to.After(from) {
+		return gate.Report{}, notDone{errors.New("no time in it")}
+	}
+	return gate.Report{From: from, To: to}, nil
+}
+
 func (o *heldOwner) Resume(context.Context) error { return o.apply(consent.Resume{}) }
 
 // Ring tells all who are known; without any it is refused.
@@ -131,4 +170,25 @@ func (o *heldOwner) ConfirmClock(context.Context) (gate.ClockStatus, error) {
 	}
 	o.trusted = true
 	return gate.ClockStatus{Now: o.now, Trusted: true, Why: "vouched for"}, nil
+}
+
+// theExport is what stands for an export of a ledger.
+const theExport = "{\"format\":\"doorbelld ledger 1\"}\n"
+
+func (o *heldOwner) ExportLedger(_ context.Context, w io.Writer) error {
+	if _, err := io.WriteString(w, theExport); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.fault
+}
+
+func (o *heldOwner) EraseLedger(_ context.Context, before time.Time) (ledger.Erased, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fault != nil {
+		return ledger.Erased{}, o.fault
+	}
+	return ledger.Erased{Bodies: before.Unix()}, nil
 }

@@ -38,13 +38,13 @@ func (id *ID) UnmarshalText(text []byte) error {
 }
 
 // An Event is one moment in the life of something at the door. Every moment of
-// one life has the same ID and Start. A ring is one moment: its Start.
+// one life has the same ID and Start. What no camera sees is one moment: its Start.
 type Event struct {
 	ID       ID
 	Category Category
 	Label    Label // only with Animal
 	Phase    Phase
-	Zone     string    // the owner's name for where it is; Everything without zones; "" for what has no place (a ring)
+	Zone     string    // the owner's name for where it is; Everything without zones; "" for what has no place (a ring, a head)
 	Score    float64   // (0,1], how sure
 	Box      Box       // where in the picture; zero for what has no place
 	Start    time.Time // of its life: the frame that began it
@@ -67,14 +67,14 @@ func (e Event) Validate() error {
 		return fmt.Errorf("event %s: score %v is not in (0,1]", e.ID, e.Score)
 	case e.Start.IsZero() || e.At.Before(e.Start):
 		return fmt.Errorf("event %s: times %v and %v are not in order", e.ID, e.Start, e.At)
-	case e.Category == Ring && (e.Zone != "" || e.Box != Box{}):
-		return fmt.Errorf("event %s: a ring has no place", e.ID)
-	case e.Category == Ring && (e.Phase != Start || !e.At.Equal(e.Start)):
-		return fmt.Errorf("event %s: a ring is one moment", e.ID)
-	case e.Category != Ring && e.Zone == "":
+	case !e.Category.Seen() && (e.Zone != "" || e.Box != Box{}):
+		return fmt.Errorf("event %s: a %s has no place", e.ID, e.Category)
+	case !e.Category.Seen() && (e.Phase != Start || !e.At.Equal(e.Start)):
+		return fmt.Errorf("event %s: a %s is one moment", e.ID, e.Category)
+	case e.Category.Seen() && e.Zone == "":
 		return fmt.Errorf("event %s: no zone", e.ID)
 	}
-	if e.Category == Ring {
+	if !e.Category.Seen() {
 		return nil
 	}
 	if err := e.Box.Validate(); err != nil {

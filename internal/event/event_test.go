@@ -73,6 +73,8 @@ func TestEventValidate(t *testing.T) {
 		"box outside":       func(e *Event) { e.Box.X = 0.95 },
 		"box NaN":           func(e *Event) { e.Box.W = math.NaN() },
 		"ring with a place": func(e *Event) { e.Category = Ring },
+		"head with a place": func(e *Event) { e.Category = Head },
+		"head that ends":    func(e *Event) { *e = ring; e.Category, e.Phase = Head, End },
 	} {
 		e := good
 		spoil(&e)

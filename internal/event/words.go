@@ -12,15 +12,20 @@ const (
 	Person
 	Vehicle
 	Ring
+	Head // of the ledger's tree, signed: for a witness. Nobody sees it happen
 )
 
-var categoryNames = []string{Motion: "motion", Animal: "animal", Person: "person", Vehicle: "vehicle", Ring: "ring"}
+var categoryNames = []string{Motion: "motion", Animal: "animal", Person: "person", Vehicle: "vehicle", Ring: "ring", Head: "head"}
 
 // Categories lists all of them, in their fixed order.
-func Categories() []Category { return []Category{Motion, Animal, Person, Vehicle, Ring} }
+func Categories() []Category { return []Category{Motion, Animal, Person, Vehicle, Ring, Head} }
 
 // Valid reports whether c is one of Categories.
 func (c Category) Valid() bool { return enum.Known(categoryNames, c) }
+
+// Seen reports whether c is one that a camera can see. The others, a ring and a
+// head, are one moment, have no place, and the eye knows nothing of them.
+func (c Category) Seen() bool { return c.Valid() && c != Ring && c != Head }
 
 func (c Category) String() string { return enum.String("category", categoryNames, c) }
 

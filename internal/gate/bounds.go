@@ -78,7 +78,7 @@ const noRow = -1
 const mostKept = 1 << 20
 
 // readQueue finds out what waits.
-func readQueue(ctx context.Context, l *ledger.Ledger, b Bounds) (*queue, error) {
+func readQueue(ctx context.Context, l Ledger, b Bounds) (*queue, error) {
 	q := &queue{bounds: b.orDefault(), sending: noRow, going: map[int64]bool{}, dropped: map[string]int{}}
 	rows, err := l.Outbox(ctx, mostKept)
 	if err != nil {

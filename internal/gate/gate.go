@@ -14,15 +14,16 @@ import (
 	"doorbelld/internal/ledger"
 	"doorbelld/internal/link"
 	"doorbelld/internal/publish"
+	"doorbelld/internal/receipt"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// Options is what a Gate is made of. All fields but Home are needed.
+// Options is what a Gate is made of. All fields but Home and the last three are needed.
 type Options struct {
 	Device  string                                 // the name in topics
 	Setup   link.Setup                             // what the eye is told of the configuration
-	Ledger  *ledger.Ledger                         // open; the caller closes it after Run
+	Ledger  Ledger                                 // open; the caller closes it after Run
 	Clock   Clock                                  // what the wall clock is worth
 	Eye     func(context.Context) (Eye, error)     // starts an eye, shut in; fs.ErrNotExist: there is no camera
 	Connect func(context.Context) (Session, error) // makes a new connection to the broker; publish.ErrRefused: it does not want us
@@ -30,6 +31,10 @@ type Options struct {
 	Home    *publish.HomeAssistant                 // nil: no Home Assistant is told of anything
 	Memory  string                                 // path of the file for what subscribers were told of the policy
 	Log     *slog.Logger
+
+	Version  string         // which doorbelld this is, for the record; "": not recorded
+	History  time.Duration  // for how long what was seen is remembered; 0: not at all
+	Receipts *receipt.Store // where receipts are kept; nil: nowhere
 }
 
 // A Clock judges what the wall clock is worth: confirmed is the boot during which
@@ -51,6 +56,8 @@ type Gate struct {
 	sent     *sent
 	wake     chan struct{} // has room for one: the outbox has something
 	asked    chan struct{} // has room for one: Home Assistant asks for its states
+
+	accounted time.Duration // when what was withheld was last recorded, on the monotonic clock; run's and chores' in turn
 }
 
 // New rebuilds the policy from the ledger.
@@ -70,8 +77,9 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 	g := &Gate{options: o, keeper: k, tally: newTally(), bell: newBell(), sent: told, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	g.tally.network(o.Setup.Model, link.NoNetwork, "")
 	g.tally.home(o.Home)
+	g.accounted = k.clock.Monotonic()
 	k.wake = func() { poke(g.wake) }
-	g.register = newRegister(k, g.tally, k.wake)
+	g.register = newRegister(k, g.tally, &history{keep: o.History}, k.wake)
 	return g, nil
 }
 
@@ -87,6 +95,9 @@ func poke(c chan struct{}) {
 // from one to the other, until ctx is done.
 func (g *Gate) Run(ctx context.Context) error {
 	o := g.options
+	if err := g.keeper.noteVersion(ctx, o.Version); err != nil {
+		o.Log.Warn("which doorbelld runs is not recorded", "error", err)
+	}
 	var zones []string
 	for _, z := range o.Setup.Zones {
 		zones = append(zones, z.Name)
@@ -114,7 +125,12 @@ func (g *Gate) Run(ctx context.Context) error {
 	group.Go(func() error { return w.run(ctx) })
 	group.Go(func() error { return s.run(ctx) })
 	group.Go(func() error { return g.keeper.settlePauses(ctx) })
-	return group.Wait()
+	group.Go(func() error { return g.chores(ctx) })
+	group.Go(func() error { return g.keeper.signHeads(ctx) })
+	err = group.Wait()
+	g.account(ctx, g.keeper.clock.Monotonic()-g.accounted)
+	g.keeper.signHead(ctx)
+	return err
 }
 
 // AddRecipient makes a party known. It is told nothing until a grant says so.
@@ -181,6 +197,15 @@ func (g *Gate) AddGrant(ctx context.Context, d Draft) (consent.Grant, error) {
 	g.keeper.acts.Lock()
 	defer g.keeper.acts.Unlock()
 	policy, m := g.Policy()
+	grant, err := g.drafted(policy, m, d)
+	if err != nil {
+		return consent.Grant{}, err
+	}
+	return grant, g.keeper.widen(ctx, consent.AddGrant{Grant: grant})
+}
+
+// drafted gives the grant that d asks for, or a refusal of what cannot be given.
+func (g *Gate) drafted(policy consent.Policy, m consent.Moment, d Draft) (consent.Grant, error) {
 	grant := d.Grant(policy.NextID(), m.Now)
 	if _, err := policy.Apply(consent.AddGrant{Grant: grant}); err != nil && m.PolicySound {
 		return consent.Grant{}, refused(err)
@@ -194,7 +219,7 @@ func (g *Gate) AddGrant(ctx context.Context, d Draft) (consent.Grant, error) {
 	if err := g.knownZones(d); err != nil {
 		return consent.Grant{}, refused(err)
 	}
-	return grant, g.keeper.widen(ctx, consent.AddGrant{Grant: grant})
+	return grant, nil
 }
 
 // knownZones refuses a grant for zones that the camera does not have: it would
@@ -224,14 +249,49 @@ func (g *Gate) Revoke(ctx context.Context, id consent.GrantID) error {
 
 // Pause denies everything for d from now, or until Resume if d is zero.
 func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
-	return g.keeper.pause(ctx, d, 0)
+	_, err := g.keeper.pause(ctx, d, 0)
+	return err
 }
 
-// PauseByMessage is Pause for what a broker message asks, or a held button. One
-// that lengthens the pause by less than a minute changes nothing, so that a flood
-// of them cannot fill the ledger.
+// PauseByMessage is Pause for what a broker message asks. One that lengthens the pause
+// by less than a minute changes nothing, so that a flood of them cannot fill the
+// ledger. That it was asked for is recorded, with the answer.
 func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
-	return g.keeper.pause(ctx, time.Duration(minutes)*time.Minute, time.Minute)
+	return g.pauseAsked(ctx, byMessage, minutes)
+}
+
+func (g *Gate) pauseAsked(ctx context.Context, by asker, minutes int) error {
+	changed, err := g.keeper.pause(ctx, time.Duration(minutes)*time.Minute, time.Minute)
+	r := request{By: by, Asked: askedPause, Minutes: minutes, Answer: answerDone}
+	switch {
+	case err != nil:
+		r.Answer = answerFailed
+	case !changed:
+		r.Answer = answerNothing
+	}
+	g.keeper.requested(ctx, r)
+	return err
+}
+
+// Confirm lets a grant that came out of a backup act again, for what begins from now on.
+func (g *Gate) Confirm(ctx context.Context, id consent.GrantID) (consent.Grant, error) {
+	g.keeper.acts.Lock()
+	defer g.keeper.acts.Unlock()
+	policy, m := g.Policy()
+	c := consent.Confirm{Grant: id, From: m.Now.UTC().Truncate(time.Microsecond)}
+	if _, err := policy.Apply(c); err != nil && m.PolicySound {
+		return consent.Grant{}, refused(err)
+	}
+	if !m.ClockTrusted {
+		return consent.Grant{}, refused(fmt.Errorf("the clock is not trusted, so no expiry can be kept: if `date` is right, say `doorbelld clock confirm`, then confirm again"))
+	}
+	if m.PolicySound && policy.Standing(id, m.Now) == consent.Expired {
+		return consent.Grant{}, refused(fmt.Errorf("grant %s has expired: give it anew with `doorbelld grant renew %[1]s --until WHEN`", id))
+	}
+	if err := g.keeper.widen(ctx, c); err != nil {
+		return consent.Grant{}, err
+	}
+	return policy.Grants()[id-1], nil
 }
 
 // AskedAgain takes note that Home Assistant asks to be told its states again. It never
@@ -276,11 +336,18 @@ func (g *Gate) Status() Status {
 	s.Want.Categories, s.Want.Level = k.policy.Wanted(m)
 	if k.fault != nil {
 		s.Ledger = k.fault.Error()
+	} else if err := k.ledger.Room(); err != nil {
+		s.Ledger = fmt.Sprintf("nothing is released: %v", err)
 	}
 	if k.unread != nil {
 		s.Policy = k.unread.Error()
 	}
 	s.Ending = ending(k.policy, m.Now)
+	for _, x := range k.policy.Grants() {
+		if k.policy.Standing(x.ID, m.Now) == consent.Unconfirmed {
+			s.Unconfirmed = append(s.Unconfirmed, x.ID)
+		}
+	}
 	s.Sent = g.sent.of(m.Now)
 	return s
 }

@@ -70,7 +70,7 @@ func TestGrantBodies(t *testing.T) {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	}
-	written, err := changeBody(consent.AddGrant{Grant: current})
+	written, err := changeBody(consent.AddGrant{Grant: current}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestRateIsKeptOverARestart(t *testing.T) {
 // Of a long ledger only what can count is read.
 func TestFirstSince(t *testing.T) {
 	b := newBench(t)
-	var all []time.Time
+	all := []time.Time{time.UnixMicro(0)} // that of the key
 	for i := range 300 {
 		at := monday.Add(time.Duration(i/3) * time.Minute)
 		if _, err := b.ledger.Append(ctx, at, ledger.KindFault, []byte("{}")); err != nil {

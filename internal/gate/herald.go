@@ -58,15 +58,22 @@ func (h *herald) connected() {
 	}
 }
 
-// asked has the states of Home Assistant's recipient told again.
-func (h *herald) asked() {
+// asked has the states of Home Assistant's recipient told again, and puts on record that
+// it was asked.
+func (h *herald) asked(ctx context.Context) {
 	if h.home == nil {
 		return
 	}
 	policy, m := h.keeper.look()
+	answer := answerNothing
 	for _, p := range places(policy, m, h.home.Recipient) {
-		h.schedule(p, true)
+		if h.schedule(p, true) {
+			answer = answerDone
+		} else if answer == answerNothing {
+			answer = answerTooSoon // it is about to be told already
+		}
 	}
+	h.keeper.requested(ctx, request{By: byMessage, Asked: askedStates, Answer: answer})
 }
 
 // places lists where the states stand that are granted to a recipient, or to anybody,
@@ -87,15 +94,18 @@ func holds(policy consent.Policy, g consent.Grant, m consent.Moment) bool {
 	return g.TellsState() && (why == consent.Granted || why == consent.OffSchedule)
 }
 
-// schedule has a state told again before long. What others bring about is limited.
-func (h *herald) schedule(p place, limited bool) {
+// schedule has a state told again before long, and reports whether it was not to be
+// already. What others bring about is limited.
+func (h *herald) schedule(p place, limited bool) (fresh bool) {
 	at := time.Now().Add(againSoonest + rand.N(againSpread))
 	if last, ok := h.last[p]; ok && limited && at.Before(last.Add(againEvery)) {
 		at = last.Add(againEvery)
 	}
-	if due, ok := h.due[p]; !ok || at.Before(due) {
+	due, there := h.due[p]
+	if !there || at.Before(due) {
 		h.due[p] = at
 	}
+	return !there
 }
 
 // step says what is to be said now, and gives how long there will be nothing if the

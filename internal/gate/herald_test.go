@@ -200,6 +200,42 @@ func TestStatesComeBackWithTheDaemon(t *testing.T) {
 	})
 }
 
+// doorbelld is killed while somebody is there: nobody said that it is over, so the state
+// stands at on until it is told again.
+func TestStatesComeBackAfterACrash(t *testing.T) {
+	for _, again := range []bool{false, true} { // whether somebody is seen before that
+		synctest.Test(t, func(t *testing.T) {
+			dir, copied := t.TempDir(), t.TempDir()
+			b := openBenchWith(t, dir, withHome, newFakeSession())
+			b.grant(event.Details)
+			time.Sleep(time.Second) // what happens now is not before the grant
+			awake(t, b.eye()).see(t, 1, event.Start)
+			synctest.Wait()
+			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil { // what the disk holds at that moment
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(copied, "ledger.key"), 0o600); err != nil { // as it was
+				t.Fatal(err)
+			}
+			b.stop()
+
+			s := newFakeSession()
+			b = openBenchWith(t, copied, withHome, s)
+			e := awake(t, b.eye())
+			want, noted := []string{"OFF"}, "off"
+			if again {
+				e.see(t, 1, event.Start)
+				want, noted = []string{"ON", "ON"}, "on"
+			}
+			time.Sleep(12 * time.Second)
+			if got := s.states(); !slices.Equal(got, want) || !slices.Equal(b.recordedStates(), []string{noted}) {
+				t.Errorf("seen again %t: %q, recorded %q", again, got, b.recordedStates())
+			}
+			b.stop()
+		})
+	}
+}
+
 // Without pictures nothing is known of what goes on, so nothing is said of it.
 func TestNoStateWithoutPictures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -237,6 +273,7 @@ func TestP9_AskedAgainOnceAMinute(t *testing.T) {
 		awake(t, b.eye())
 		time.Sleep(time.Minute + 12*time.Second)
 		home, all, noted := len(s.states()), len(s.all()), len(b.recordedStates())
+		asked := len(b.leaves(ledger.KindRequest))
 		const minutes = 20
 		for range minutes * 60 {
 			b.AskedAgain()
@@ -253,6 +290,9 @@ func TestP9_AskedAgainOnceAMinute(t *testing.T) {
 			if !strings.HasPrefix(m.Topic(), "doorbelld/front/to/home/") && m.Topic() != publish.CameraTopic("front") {
 				t.Errorf("what Home Assistant asked for went to %s", m.Topic())
 			}
+		}
+		if got := len(b.leaves(ledger.KindRequest)) - asked; got < 1 || got > requestsAtOnce+1 {
+			t.Errorf("that it was asked is on record %d times", got)
 		}
 		if err := b.Revoke(ctx, 1); err != nil {
 			t.Fatal(err)

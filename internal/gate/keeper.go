@@ -21,7 +21,7 @@ const highestMade = event.Details
 
 // keeper holds the owner's policy and everything that has to be asked of it.
 type keeper struct {
-	ledger *ledger.Ledger
+	ledger Ledger
 	clock  Clock
 	log    *slog.Logger
 
@@ -39,6 +39,13 @@ type keeper struct {
 	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
 	countedEnds time.Duration
 
+	marks   map[consent.GrantID]mark // where each grant stands in the ledger
+	pauseAt mark                     // where the last pause does, as given
+	expired map[consent.GrantID]bool // those whose end is on record
+	ends    time.Time                // ends up to this one are on record, though it is erased which
+
+	requests, faults *seldom
+
 	changed chan struct{} // has room for one: something that Wanted depends on may have changed
 	wake    func()        // tells the sender the same; set before the first change
 }
@@ -51,8 +58,9 @@ type onItsWay struct {
 
 // newKeeper rebuilds the policy from the ledger, which must not be in use by
 // anybody else.
-func newKeeper(ctx context.Context, l *ledger.Ledger, b Bounds, c Clock, log *slog.Logger) (*keeper, error) {
-	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1), wake: func() {}}
+func newKeeper(ctx context.Context, l Ledger, b Bounds, c Clock, log *slog.Logger) (*keeper, error) {
+	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1), wake: func() {}, marks: map[consent.GrantID]mark{}, expired: map[consent.GrantID]bool{},
+		requests: newSeldom(), faults: newSeldom()}
 	if err := k.read(ctx); err != nil {
 		if !errors.Is(err, errUnread) {
 			return nil, err
@@ -75,7 +83,7 @@ var errUnread = errors.New("the ledger holds what this doorbelld cannot read")
 // read takes in all that was decided, and what counts for the rates.
 func (k *keeper) read(ctx context.Context) error {
 	for leaf, err := range k.ledger.Leaves(ctx, 0, ledger.KindRecipient, ledger.KindRecipientRemoved, ledger.KindGrant, ledger.KindRevoke,
-		ledger.KindPause, ledger.KindResume, ledger.KindClock) {
+		ledger.KindPause, ledger.KindResume, ledger.KindClock, ledger.KindRestore, ledger.KindConfirm, ledger.KindExpire) {
 		if err != nil {
 			return err
 		}
@@ -95,11 +103,23 @@ func (k *keeper) take(leaf ledger.Leaf) error {
 		k.boot = body.Boot
 		return err
 	}
+	if leaf.Kind == ledger.KindExpire {
+		if leaf.Erased {
+			k.ends = leaf.At
+			return nil
+		}
+		body, err := decode[expireBody](leaf.Body)
+		k.expired[body.Grant] = true
+		return err
+	}
 	c, _, err := change(leaf)
 	if err != nil {
 		return err
 	}
-	k.policy, err = k.policy.Apply(c)
+	before := k.policy
+	if k.policy, err = before.Apply(c); err == nil {
+		k.note(c, before, leaf.Index, leaf.At)
+	}
 	return err
 }
 
@@ -143,10 +163,12 @@ func (k *keeper) widen(ctx context.Context, c consent.Change) error {
 	if err != nil {
 		return refused(err)
 	}
-	if err := k.record(ctx, stamp(m), c); err != nil {
+	index, err := k.record(ctx, stamp(m), c, 0)
+	if err != nil {
 		return err
 	}
 	k.mu.Lock()
+	k.note(c, k.policy, index, m.Now)
 	k.policy = next
 	var cut func()
 	if k.current != nil && next.Successor(k.current.grant) != 0 {
@@ -174,7 +196,9 @@ func (k *keeper) known(err error) error {
 // it returns, even with an error, no message that the change forbids starts any
 // more.
 func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(consent.GrantID) bool) error {
+	began := time.Now()
 	k.mu.Lock()
+	before := k.policy
 	next, err := k.policy.Apply(c)
 	if err != nil {
 		err = k.known(err)
@@ -196,9 +220,14 @@ func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(cons
 	if cut != nil {
 		cut()
 	}
-	if err := k.record(ctx, stamp(m), c); err != nil {
+	acted := max(time.Since(began), time.Microsecond)
+	index, err := k.record(ctx, stamp(m), c, acted)
+	if err != nil {
 		return notRecorded(err)
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.note(c, before, index, m.Now)
 	return nil
 }
 
@@ -216,17 +245,17 @@ func stamp(m consent.Moment) time.Time {
 	return m.Now
 }
 
-func (k *keeper) record(ctx context.Context, at time.Time, c consent.Change) error {
-	body, err := changeBody(c)
+func (k *keeper) record(ctx context.Context, at time.Time, c consent.Change, acted time.Duration) (index int64, err error) {
+	body, err := changeBody(c, acted)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	// Once begun it is carried through, even if whoever asked has gone: memory
 	// and disk must not part.
-	if _, err := k.ledger.Append(context.WithoutCancel(ctx), at, ledgerKind(c), body); err != nil {
-		return k.broken(err)
+	if index, err = k.ledger.Append(context.WithoutCancel(ctx), at, ledgerKind(c), body); err != nil {
+		return 0, k.broken(err)
 	}
-	return nil
+	return index, nil
 }
 
 // confirmClock records that the owner vouches for the clock until the next boot.
@@ -326,7 +355,7 @@ func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error 
 		if err != nil {
 			return err
 		}
-		out, err := encode(outgoing{Grant: t.Grant, Recipient: t.Recipient, Level: t.Level, Event: e})
+		out, err := encode(outgoing{Grant: t.Grant, Recipient: t.Recipient, Level: t.Level, Event: e, Head: t.head})
 		if err != nil {
 			return err
 		}

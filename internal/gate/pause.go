@@ -15,13 +15,13 @@ const settleEvery = time.Second
 const settleAgain = time.Minute
 
 // pause denies everything for d, or until it is ended if d is zero. One that would
-// lengthen the pause that runs by less than least changes nothing.
+// lengthen the pause that runs by less than least changes nothing, which changed tells.
 //
 // While the clock is not trusted the end is kept on the monotonic clock, which
 // nobody sets, but which means nothing to another run: the ledger holds the length
 // alone, and a daemon that is started again counts all of it anew. So a restart
 // makes such a pause longer, by its own length at the most, and never shorter.
-func (k *keeper) pause(ctx context.Context, d, least time.Duration) error {
+func (k *keeper) pause(ctx context.Context, d, least time.Duration) (changed bool, err error) {
 	k.acts.Lock()
 	defer k.acts.Unlock()
 	k.mu.Lock()
@@ -41,7 +41,7 @@ func (k *keeper) pause(ctx context.Context, d, least time.Duration) error {
 	}
 	if enough && least > 0 {
 		k.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	c := consent.Pause{}
 	switch {
@@ -55,7 +55,7 @@ func (k *keeper) pause(ctx context.Context, d, least time.Duration) error {
 		}
 	}
 	k.mu.Unlock()
-	return k.narrow(ctx, c, func(consent.GrantID) bool { return true })
+	return true, k.narrow(ctx, c, func(consent.GrantID) bool { return true })
 }
 
 // settlePauses gives counted pauses their end until ctx is done. What cannot be

@@ -169,7 +169,7 @@ func countedPause(t *testing.T, dir string, c Clock, trust func()) (*keeper, *lo
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.pause(ctx, time.Minute, 0); err != nil {
+	if _, err := k.pause(ctx, time.Minute, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {

@@ -73,10 +73,19 @@ func readGrant(body []byte) (consent.AddGrant, error) {
 	return consent.AddGrant{}, fmt.Errorf("a grant of version %d: this doorbelld knows versions up to %d, a newer one wrote it", *v.Version, grantVersion)
 }
 
-// changeBody writes a change as it stands in the ledger.
-func changeBody(c consent.Change) ([]byte, error) {
-	if g, ok := c.(consent.AddGrant); ok {
-		return encode(grantBody{grantVersion, g.Grant})
+// changeBody writes a change as it stands in the ledger; acted is how long it took to
+// act, 0 if that is not to be told.
+func changeBody(c consent.Change, acted time.Duration) ([]byte, error) {
+	us := acted.Microseconds()
+	switch c := c.(type) {
+	case consent.AddGrant:
+		return encode(grantBody{grantVersion, c.Grant})
+	case consent.Revoke:
+		return encode(revokeBody{c, us})
+	case consent.RemoveRecipient:
+		return encode(removalBody{c, us})
+	case consent.Pause:
+		return encode(pauseBody{c, us})
 	}
 	return encode(c)
 }
@@ -84,6 +93,37 @@ func changeBody(c consent.Change) ([]byte, error) {
 // clockBody says that the owner vouched for the clock during one boot.
 type clockBody struct {
 	Boot string `json:"boot"`
+}
+
+// restoreVersion is of the body of a restore.
+const restoreVersion = 1
+
+// restoreBody stands where a restored copy of the ledger begins.
+type restoreBody struct {
+	Version int `json:"version"`
+}
+
+// The bodies of what takes something away hold how long that took to act, from the
+// moment at which the gate heard of it until nothing more could start. It is not
+// known of those from before it was measured.
+type (
+	revokeBody struct {
+		consent.Revoke
+		Acted int64 `json:"acted_us,omitempty"`
+	}
+	removalBody struct {
+		consent.RemoveRecipient
+		Acted int64 `json:"acted_us,omitempty"`
+	}
+	pauseBody struct {
+		consent.Pause
+		Acted int64 `json:"acted_us,omitempty"`
+	}
+)
+
+// expireBody says that a grant came to its end.
+type expireBody struct {
+	Grant consent.GrantID `json:"grant"`
 }
 
 // releaseBody is what stays on record of a release, sent or not.
@@ -105,6 +145,7 @@ type outgoing struct {
 	Level     event.Level     `json:"level"`
 	Event     event.Event     `json:"event"`
 	State     consent.State   `json:"state,omitempty"`
+	Head      []byte          `json:"head,omitempty"` // the signed head that it is about
 }
 
 // outcome says what became of a release.
@@ -143,6 +184,8 @@ func ledgerKind(c consent.Change) ledger.Kind {
 		return ledger.KindPause
 	case consent.Resume:
 		return ledger.KindResume
+	case consent.Confirm:
+		return ledger.KindConfirm
 	}
 	return 0 // the ledger refuses it
 }
@@ -153,15 +196,29 @@ func change(l ledger.Leaf) (c consent.Change, ok bool, err error) {
 	case ledger.KindRecipient:
 		c, err = decode[consent.AddRecipient](l.Body)
 	case ledger.KindRecipientRemoved:
-		c, err = decode[consent.RemoveRecipient](l.Body)
+		var b removalBody
+		b, err = decode[removalBody](l.Body)
+		c = b.RemoveRecipient
 	case ledger.KindGrant:
 		c, err = readGrant(l.Body)
 	case ledger.KindRevoke:
-		c, err = decode[consent.Revoke](l.Body)
+		var b revokeBody
+		b, err = decode[revokeBody](l.Body)
+		c = b.Revoke
 	case ledger.KindPause:
-		c, err = decode[consent.Pause](l.Body)
+		var b pauseBody
+		b, err = decode[pauseBody](l.Body)
+		c = b.Pause
 	case ledger.KindResume:
 		c, err = decode[consent.Resume](l.Body)
+	case ledger.KindConfirm:
+		c, err = decode[consent.Confirm](l.Body)
+	case ledger.KindRestore:
+		var b restoreBody
+		if b, err = decode[restoreBody](l.Body); err == nil && b.Version != restoreVersion {
+			err = fmt.Errorf("a restore of version %d: this doorbelld knows version %d", b.Version, restoreVersion)
+		}
+		c = consent.Restore{}
 	default:
 		return nil, false, nil
 	}
@@ -188,4 +245,13 @@ func decode[T any](body []byte) (T, error) {
 		return v, fmt.Errorf("reading a record: more than one value")
 	}
 	return v, nil
+}
+
+// RestoredBody is the body of a ledger.KindRestore.
+func RestoredBody() ([]byte, error) { return encode(restoreBody{restoreVersion}) }
+
+// NotRestored is the body of the outcome of a release that waited to be sent when a backup was
+// made: it was not sent from the copy, and never will be.
+func NotRestored(index int64) ([]byte, error) {
+	return encode(outcome{Release: index, Result: withdrawn, Reason: "restored"})
 }

@@ -21,9 +21,10 @@ import (
 // taken for one of another kind is, to who was granted only that, like one that
 // left.
 type register struct {
-	keeper *keeper
-	tally  *tally
-	wake   func() // the outbox has something
+	keeper  *keeper
+	tally   *tally
+	history *history // of what happened; nil in a trial
+	wake    func()   // the outbox has something
 
 	mu     sync.Mutex // one event at a time; guards what follows
 	visits map[event.ID]*visit
@@ -54,19 +55,26 @@ type telling struct {
 	consent.Decision
 	event  event.Event
 	stay   int
-	begins bool // the first of its life under the grant, as far as the recipient knows
+	begins bool   // the first of its life under the grant, as far as the recipient knows
+	head   []byte // the signed head that it is about, if it is of category head
 }
 
-func newRegister(k *keeper, t *tally, wake func()) *register {
-	return &register{keeper: k, tally: t, wake: wake, visits: map[event.ID]*visit{}}
+func newRegister(k *keeper, t *tally, h *history, wake func()) *register {
+	return &register{keeper: k, tally: t, history: h, wake: wake, visits: map[event.ID]*visit{}}
 }
 
 // happened asks who may be told, records what is allowed, and wakes the sender. It
 // gives the names of those who are to be told. What cannot be recorded is told to
 // nobody.
 func (r *register) happened(ctx context.Context, e event.Event) (told []string, err error) {
+	return r.tell(ctx, e, nil)
+}
+
+// tell is happened for an event that may be about a signed head.
+func (r *register) tell(ctx context.Context, e event.Event, head []byte) (told []string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.history.note(e)
 	v := r.visit(e)
 	decisions, at := r.keeper.decide(e, func(name string) consent.GrantID { return v.told[name].under(e.Category) })
 	var tellings []telling
@@ -76,6 +84,7 @@ func (r *register) happened(ctx context.Context, e event.Event) (told []string, 
 			return nil, terr
 		}
 		if tell {
+			t.head = head
 			tellings = append(tellings, t)
 		}
 	}
@@ -108,7 +117,7 @@ func (r *register) visit(e event.Event) *visit {
 		r.visits[e.ID] = v
 	}
 	v.lives[e.Category] = true
-	if e.Phase == event.End || e.Category == event.Ring { // a ring is over as it begins
+	if e.Phase == event.End || !e.Category.Seen() { // a ring is over as it begins
 		delete(v.lives, e.Category)
 	}
 	if len(v.lives) == 0 {
@@ -141,7 +150,7 @@ func (r *register) telling(a *account, e event.Event, d consent.Decision) (t tel
 	switch {
 	case d.Allowed() && begun:
 		e.ID, e.Start = known.last.ID, known.last.Start
-		return telling{d, e, known.stay, d.Grant != known.grant}, true, nil
+		return telling{Decision: d, event: e, stay: known.stay, begins: d.Grant != known.grant}, true, nil
 	case d.Allowed() && e.Phase == event.End:
 		return t, false, nil // the end of what it was never told of
 	case d.Allowed():
@@ -154,12 +163,12 @@ func (r *register) telling(a *account, e event.Event, d consent.Decision) (t tel
 		} else if _, err := rand.Read(e.ID[:]); err != nil {
 			return t, false, fmt.Errorf("drawing an event id: %w", err)
 		}
-		return telling{d, e, stay, true}, true, nil
+		return telling{Decision: d, event: e, stay: stay, begins: true}, true, nil
 	case begun && (d.Reason == consent.OtherZone || d.Reason == consent.OtherLabel):
 		last := known.last
 		last.Phase, last.At = event.End, e.At
 		d = r.keeper.decideFor(last, d.Recipient, known.grant)
-		return telling{d, last, known.stay, d.Grant != known.grant}, d.Allowed(), nil
+		return telling{Decision: d, event: last, stay: known.stay, begins: d.Grant != known.grant}, d.Allowed(), nil
 	}
 	return t, false, nil
 }

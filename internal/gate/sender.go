@@ -53,7 +53,7 @@ var errSlow = errors.New("the broker did not take a message in time")
 type sender struct {
 	keeper  *keeper
 	tally   *tally
-	ledger  *ledger.Ledger
+	ledger  Ledger
 	device  string
 	connect func(context.Context) (Session, error)
 	goesOn  func(recipient string, c event.Category, id event.ID) bool // anything but id, as far as the recipient knows
@@ -178,7 +178,7 @@ func (s *sender) serve(ctx context.Context, session Session) {
 func (s *sender) follow(ctx context.Context, session Session) (wait time.Duration, err error) {
 	select {
 	case <-s.asked:
-		s.herald.asked()
+		s.herald.asked(ctx)
 	default:
 	}
 	say := func(m publish.Message) error {
@@ -247,7 +247,7 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		s.keeper.unreadable(row.Index, err)
 		return true, nil
 	}
-	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event, State: out.State}
+	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event, State: out.State, Head: out.Head}
 	release, d, done := s.keeper.release(r, func() {
 		s.cut.Store(true)
 		session.Close()
@@ -281,7 +281,7 @@ func (s *sender) tellBytes(ctx context.Context, session Session, r consent.Relea
 	if s.home == nil || r.Recipient() != s.home.Recipient {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+	ctx, cancel := finishing(ctx)
 	defer cancel()
 	m, err := publish.Sent(s.device, r, today)
 	if err == nil {

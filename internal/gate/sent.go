@@ -43,7 +43,7 @@ func (s *sent) of(at time.Time) map[string]int64 {
 
 // recallSent counts what the ledger says was delivered on its last day: if that is not
 // today, it will not count. What was erased from it does not either.
-func recallSent(ctx context.Context, l *ledger.Ledger) (*sent, error) {
+func recallSent(ctx context.Context, l Ledger) (*sent, error) {
 	s, now := &sent{}, l.HighWater()
 	if now.IsZero() {
 		return s, nil
@@ -90,7 +90,7 @@ func recallSent(ctx context.Context, l *ledger.Ledger) (*sent, error) {
 }
 
 // recipientOf gives to whom a release was; "" if that was erased.
-func recipientOf(ctx context.Context, l *ledger.Ledger, index int64) (string, error) {
+func recipientOf(ctx context.Context, l Ledger, index int64) (string, error) {
 	for leaf, err := range l.Leaves(ctx, index, ledger.KindRelease) {
 		if err != nil {
 			return "", err

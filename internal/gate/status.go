@@ -28,8 +28,9 @@ type Status struct {
 	Paused PauseStatus   `json:"pause"`
 	Ending []Ending      `json:"ending,omitempty"` // grants that end soon, the first of them first
 	Want   WantStatus    `json:"want"`
-	Counts Counts        `json:"counts"`
-
+	// Unconfirmed are the grants out of a backup that the owner has not confirmed yet.
+	Unconfirmed []consent.GrantID `json:"unconfirmed,omitempty"`
+	Counts      Counts            `json:"counts"`
 	// Sent is by recipient, of today: over restarts, unlike Counts.
 	Sent map[string]int64 `json:"bytes_today"`
 }
@@ -161,6 +162,7 @@ type tally struct {
 	spoken link.Camera // the camera state that the log knows of
 	shows  pictures    // the camera state that the broker is to know of
 	counts Counts
+	denied map[string]map[string]int // by recipient and reason, since takeDenied
 }
 
 // pictures says whether the camera gives any. The zero value is not known yet.
@@ -186,7 +188,8 @@ func (t *tally) pictures() pictures {
 
 func newTally() *tally {
 	return &tally{
-		eye: EyeStatus{Camera: link.Opening},
+		denied: map[string]map[string]int{},
+		eye:    EyeStatus{Camera: link.Opening},
 		counts: Counts{
 			Seen: map[string]int{}, Decisions: map[string]int{}, Released: map[string]map[string]int{}, Withheld: map[string]map[string]int{},
 			Delivered: map[string]int{}, Withdrawn: map[string]map[string]int{},
@@ -200,7 +203,10 @@ func newTally() *tally {
 func (t *tally) decided(e event.Event, all []consent.Decision, tellings []telling) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.counts.Seen[e.Category.String()+" "+e.Phase.String()]++
+	seen := e.Category != event.Head // which is no news from the door, and is asked about each hour
+	if seen {
+		t.counts.Seen[e.Category.String()+" "+e.Phase.String()]++
+	}
 	told := map[string]bool{}
 	for _, d := range tellings {
 		told[d.Recipient] = true
@@ -208,11 +214,21 @@ func (t *tally) decided(e event.Event, all []consent.Decision, tellings []tellin
 		add(t.counts.Released, d.Recipient, e.Category.String())
 	}
 	for _, d := range all {
-		if !d.Allowed() && !told[d.Recipient] {
+		if seen && !d.Allowed() && !told[d.Recipient] {
 			t.counts.Decisions[d.Reason.String()]++
 			add(t.counts.Withheld, d.Recipient, d.Reason.String())
+			add(t.denied, d.Recipient, d.Reason.String())
 		}
 	}
+}
+
+// takeDenied gives what was withheld since it was last called.
+func (t *tally) takeDenied() map[string]map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.denied
+	t.denied = map[string]map[string]int{}
+	return all
 }
 
 func (t *tally) delivered(r consent.Release) {

@@ -11,7 +11,7 @@ import (
 
 // recall gives what was told of under the grants that have a rate in the day before
 // the newest leaf: no decision will ever be asked for with an earlier time.
-func recall(ctx context.Context, l *ledger.Ledger, p consent.Policy) (consent.Uses, error) {
+func recall(ctx context.Context, l Ledger, p consent.Policy) (consent.Uses, error) {
 	uses, bounded := consent.NoUses(), false
 	for _, g := range p.Grants() {
 		bounded = bounded || !g.Rate.Unlimited
@@ -27,6 +27,9 @@ func recall(ctx context.Context, l *ledger.Ledger, p consent.Policy) (consent.Us
 		if err != nil {
 			return consent.Uses{}, err
 		}
+		if leaf.Erased { // which is older than any that counts
+			continue
+		}
 		body, err := decode[releaseBody](leaf.Body)
 		if err != nil {
 			return consent.Uses{}, fmt.Errorf("%w: leaf %d: %w", errUnread, leaf.Index, err)
@@ -41,7 +44,7 @@ func recall(ctx context.Context, l *ledger.Ledger, p consent.Policy) (consent.Us
 // firstSince gives the index of the first leaf that is not older than t, or a later
 // one that does not exist. Leaves are in the order of their times, so it need not
 // read them all.
-func firstSince(ctx context.Context, l *ledger.Ledger, t time.Time) (int64, error) {
+func firstSince(ctx context.Context, l Ledger, t time.Time) (int64, error) {
 	reached := func(index int64) (bool, error) {
 		for leaf, err := range l.Leaves(ctx, index) {
 			return err == nil && !leaf.At.Before(t), err

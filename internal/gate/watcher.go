@@ -113,6 +113,9 @@ func (w *watcher) run(ctx context.Context) error {
 			w.log.Error("the eye is not running; going on, and starting it again", "error", err)
 			told = err.Error()
 		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrSpent) {
+			w.keeper.faulted(ctx, faultEye)
+		}
 		pause(ctx, wait)
 		if ctx.Err() != nil {
 			return nil

@@ -94,12 +94,12 @@ func TestOpenWritesTheLogThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	crashed := t.TempDir()
-	copyFile(t, crashed, filepath.Join(dir, FileName), filepath.Join(dir, FileName+"-wal"))
+	copyFile(t, crashed, filepath.Join(dir, FileName), filepath.Join(dir, FileName+"-wal"), filepath.Join(dir, KeyName))
 	mustOpen(t, crashed)
 	bare := t.TempDir()
-	copyFile(t, bare, filepath.Join(crashed, FileName))
-	if leaves, _ := readAll(t, mustOpen(t, bare)); len(leaves) != 1 {
-		t.Errorf("%d leaves in the file without its log, want 1", len(leaves))
+	copyFile(t, bare, filepath.Join(crashed, FileName), filepath.Join(crashed, KeyName))
+	if leaves, _ := readAll(t, mustOpen(t, bare)); len(leaves) != 2 {
+		t.Errorf("%d leaves in the file without its log, want 2", len(leaves))
 	}
 }
 

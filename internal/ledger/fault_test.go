@@ -77,19 +77,19 @@ func TestFaultTable(t *testing.T) {
 			_, err := l.Append(ctx, noon, KindRevoke, []byte("r"))
 			return err
 		}, func(leaves []Leaf, rows []Row) bool {
-			return len(leaves) == 3 && leaves[2].Kind == KindRevoke && len(rows) == 1
+			return len(leaves) == 4 && leaves[3].Kind == KindRevoke && len(rows) == 1
 		}},
 		{"release", func(ctx context.Context, l *Ledger) error {
 			e := Entry{Body: []byte("b"), Outbox: []byte("o"), Deadline: noon}
 			_, err := l.Release(ctx, noon, []Entry{e, e})
 			return err
 		}, func(leaves []Leaf, rows []Row) bool {
-			return len(leaves) == 4 && len(rows) == 3 && rows[1].Index == 2 && rows[2].Index == 3
+			return len(leaves) == 5 && len(rows) == 3 && rows[1].Index == 3 && rows[2].Index == 4
 		}},
 		{"settle", func(ctx context.Context, l *Ledger) error {
-			return l.Settle(ctx, noon, 1, []byte("delivered"))
+			return l.Settle(ctx, noon, 2, []byte("delivered"))
 		}, func(leaves []Leaf, rows []Row) bool {
-			return len(leaves) == 3 && leaves[2].Kind == KindOutcome && len(rows) == 0
+			return len(leaves) == 4 && leaves[3].Kind == KindOutcome && len(rows) == 0
 		}},
 	}
 	for _, c := range calls {

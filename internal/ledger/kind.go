@@ -21,18 +21,39 @@ const (
 	KindRelease                          // the gate allowed one message; made by Release only
 	KindOutcome                          // what became of it; made by Settle only
 	KindFault                            // something failed, so less was sent
+	KindExpire                           // a grant came to its end
+	KindRequest                          // somebody asked for something, and the answer
+	KindDelete                           // bodies of earlier leaves were erased; made by Erase only
+	KindKey                              // the public key of the heads; made with the ledger only
+	KindVersion                          // another doorbelld runs from here on
+	KindWithheld                         // how much was denied during a while, and why
+	KindRestore                          // from here on this is a restored copy
+	KindConfirm                          // the owner confirmed a grant after a restore
 )
 
 var kindNames = []string{
 	KindRecipient: "recipient", KindRecipientRemoved: "recipient_removed",
 	KindGrant: "grant", KindRevoke: "revoke", KindPause: "pause", KindResume: "resume",
 	KindClock: "clock", KindRelease: "release", KindOutcome: "outcome", KindFault: "fault",
+	KindExpire: "expire", KindRequest: "request", KindDelete: "delete", KindKey: "key", KindVersion: "version",
+	KindWithheld: "withheld", KindRestore: "restore", KindConfirm: "confirm",
 }
 
 // Kinds lists all of them, in their fixed order.
 func Kinds() []Kind {
 	return []Kind{KindRecipient, KindRecipientRemoved, KindGrant, KindRevoke, KindPause, KindResume,
-		KindClock, KindRelease, KindOutcome, KindFault}
+		KindClock, KindRelease, KindOutcome, KindFault, KindExpire, KindRequest, KindDelete, KindKey, KindVersion,
+		KindWithheld, KindRestore, KindConfirm}
+}
+
+// own reports whether leaves of k are made by the ledger itself, never by Append.
+func (k Kind) own() bool {
+	return k == KindRelease || k == KindOutcome || k == KindDelete || k == KindKey
+}
+
+// signed reports whether a head is signed in the commit that appends a leaf of k.
+func (k Kind) signed() bool {
+	return k == KindGrant || k == KindRevoke || k == KindConfirm || k == KindRestore || k == KindDelete || k == KindKey
 }
 
 // Valid reports whether k is one of Kinds.

@@ -4,9 +4,15 @@
 // only place that imports SQLite.
 //
 // A leaf has a number, a time, a kind and a body. Leaves are numbered 0, 1, 2…
-// without gaps and are never changed or deleted; their order is their number,
-// never their time. Bodies are opaque bytes (by convention canonical JSON): the
-// ledger neither reads nor rewrites them, and knows nothing of consent.
+// without gaps and are never changed or deleted, but that the body of one may be erased; their
+// order is their number, never their time. Bodies are opaque bytes (by convention canonical
+// JSON): the ledger neither reads nor rewrites them, but for the few leaves that it makes
+// itself, and knows nothing of consent.
+//
+// Over the leaves lies a Merkle tree (golang.org/x/mod/sumdb/tlog), of which signed heads are
+// made (golang.org/x/mod/sumdb/note): who has one noted elsewhere finds out later whether
+// anything that it covers was changed or cut off. The tree holds a salted commitment in
+// each body's place. docs/ledger.md says how a stranger verifies all of it.
 //
 // A release is committed together with its outbox row, and leaves the outbox
 // together with its outcome. So each release leaf has exactly one of the two,
@@ -15,7 +21,8 @@
 // # Faults
 //
 // Every write is one transaction, and is on disk (fsync) when the call returns
-// nil. When a write fails it may or may not be on disk; the Ledger is then
+// nil. One that would take the last space on the disk is refused before it begins ([ErrFull]),
+// but what narrows has space of its own. When a write fails it may or may not be on disk; the Ledger is then
 // broken: this call and all later ones return [ErrBroken], until the folder is
 // closed and opened again, which finds out. That is deliberate. A gate that goes
 // on after such a failure would answer from a memory that the disk does not share.
@@ -25,16 +32,23 @@
 // In the state folder:
 //
 //	ledger.lock   flock'ed while a Ledger is open; holds the opener's process id
-//	ledger.db     SQLite, mode 0600; application_id 0x44424c52 ("DBLR"), user_version = format version, 1
+//	ledger.key    the secret key as note.NewSigner takes it, and a line feed; mode 0600
+//	ledger.db     SQLite, mode 0600; application_id 0x44424c52 ("DBLR"), user_version = format version, 2
 //	ledger.db-wal SQLite's write-ahead log; part of the state while it exists
-//	ledger.db.new left by a crash during the very first start; removed by the next
+//	ledger.reserve space that is kept for what narrows, for when the disk is full; nothing is in it
+//	*.new         left by a crash during the very first start; removed by the next
 //
 // Table leaves, the record:
 //
-//	idx   INTEGER  number of the leaf: 0, 1, 2… without gaps
-//	at    INTEGER  when, microseconds since 1970 UTC; never falls from one leaf to the next
-//	kind  TEXT     one of the names of [Kinds]
-//	body  BLOB     1 to [MaxBytes] bytes, opaque
+//	idx        INTEGER  number of the leaf: 0, 1, 2… without gaps
+//	at         INTEGER  when, microseconds since 1970 UTC, 0 if no time is known yet; never falls from one leaf to the next
+//	kind       TEXT     one of the names of [Kinds]
+//	salt       BLOB     16 random bytes; NULL once the body is erased
+//	body       BLOB     1 to [MaxBytes] bytes, opaque; NULL once it is erased
+//	commitment BLOB     SHA-256 over salt and body once they are erased; until then NULL
+//	hashes     BLOB     the hashes of the tree that the leaf completes, from its own up; 32 bytes each
+//
+// Table head, one row: the newest signed head, and how many leaves it covers.
 //
 // Table outbox, what is still to be sent:
 //
@@ -43,19 +57,25 @@
 //	deadline INTEGER  microseconds since 1970 UTC; past it, it is not to be sent
 //	payload  BLOB     1 to MaxBytes bytes, opaque
 //
-// Triggers refuse a leaf out of order, a change or removal of a leaf, and an
-// outbox row without its release leaf.
+// Table moments, the history of what was seen, which is no part of the tree:
 //
-// A settled payload is overwritten in the database (secure_delete). Its copy in
+//	id   INTEGER  in the order in which they were remembered
+//	at   INTEGER  microseconds since 1970 UTC
+//	body BLOB     1 to [MaxMoment] bytes, opaque
+//
+// Triggers refuse a leaf out of order, a change of a leaf other than that its body is erased,
+// its removal, a head that covers less than the last, and an outbox row without its release leaf.
+//
+// A settled payload, and a moment that is forgotten, is overwritten in the database (secure_delete). Its copy in
 // the write-ahead log goes when that log is cut: on Close, on Open, and after
 // about 256 pages. Flash keeps erased blocks for as long as it likes; that is
 // beyond any program.
 //
 // # What it does not do
 //
-// It decides nothing, sends nothing, starts no goroutine and reads no clock. It does not notice
-// a file that was replaced by an older copy of itself; that takes the signed
-// heads of a tree over these leaves.
+// It decides nothing, sends nothing, starts no goroutine and reads no clock. Alone it does not
+// notice that the whole folder was replaced by an older copy of itself: that takes a head that was
+// noted elsewhere.
 package ledger
 
 import (
@@ -68,6 +88,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // MaxBytes is the most that one body or one payload may hold.
@@ -79,6 +101,8 @@ var (
 	ErrInUse = errors.New("state folder is in use by another doorbelld")
 	// ErrNewer: the file was written by a later format than this program knows.
 	ErrNewer = errors.New("ledger was written by a newer doorbelld")
+	// ErrOlder: the file is of a format without a tree, which only Open takes over.
+	ErrOlder = errors.New("ledger is of an older doorbelld")
 	// ErrDamaged: the file is not a ledger, or not whole.
 	ErrDamaged = errors.New("ledger is damaged")
 	// ErrBroken: a write failed, or the Ledger was closed. Nothing goes until it is opened again.
@@ -93,6 +117,8 @@ type Leaf struct {
 	At    time.Time // UTC, to the microsecond
 	Kind  Kind
 	Body  []byte
+
+	Erased bool // Body was erased, and is nil: what the leaf was about is gone, that it was is not
 }
 
 // An Entry is one release to be recorded and then sent. Nothing of it is kept
@@ -102,6 +128,7 @@ type Entry struct {
 	Outbox   []byte    // what is to be sent; erased once settled
 	Urgent   bool      // goes before all that is not
 	Deadline time.Time // past it, it is not to be sent; required
+	Sign     bool      // a head is signed in the same commit
 }
 
 // A Row is one release that is not settled yet. Payload belongs to the caller.
@@ -118,15 +145,21 @@ type Row struct {
 type Ledger struct {
 	dir  string
 	lock *os.File
+	key  *key
 	high atomic.Int64 // newest leaf's time, microseconds; noTime without leaves. Stored by the holder of the turn, loaded by anyone
 
 	turn chan struct{} // one token: who holds it owns everything below
 	db   *sql.DB
 	conn *sql.Conn // the one connection; keeps SQLite's own lock too
-	next int64     // index of the next leaf
+	tree tree      // over all leaves
+	head Head      // the newest signed one
 	stop error     // why the Ledger is broken; nil while it is not
 
-	stmt struct{ begin, commit, leaf, row, settle, pending, leaves, outbox *sql.Stmt }
+	reserve *reserve
+
+	stmt struct {
+		begin, commit, leaf, head, row, settle, pending, leaves, outbox, moment, forget, history *sql.Stmt
+	}
 	// prepared is all of stmt, for closing.
 	prepared []*sql.Stmt
 }
@@ -135,18 +168,19 @@ type Ledger struct {
 // time is later.
 const noTime = -1
 
-// HighWater gives the latest time of any leaf, or the zero Time while there is
-// none. It never waits and never falls, and still answers when the Ledger is broken.
+// HighWater gives the latest time of any leaf, or the zero Time while none has one. It never waits and never falls, and still answers when the Ledger is broken.
 func (l *Ledger) HighWater() time.Time {
 	us := l.high.Load()
-	if us == noTime {
+	if us <= 0 {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
 }
 
 // Append adds one leaf and returns its index; the leaf is on disk by then. Kind
-// may be any but KindRelease and KindOutcome, which only Release and Settle make.
+// may be any but those that the ledger makes itself: KindRelease, KindOutcome, KindKey
+// and KindDelete. With a KindGrant, KindRevoke, KindConfirm or KindRestore a head is signed in the same
+// commit.
 //
 // The leaf's time is at, or the high-water mark if at is earlier: a clock that
 // jumped back must not stop the owner from revoking. For the same reason a
@@ -154,15 +188,11 @@ func (l *Ledger) HighWater() time.Time {
 // clock cannot raise the mark either. A time past the year 9999 is an error.
 func (l *Ledger) Append(ctx context.Context, at time.Time, kind Kind, body []byte) (int64, error) {
 	what := "append " + kind.String()
-	switch {
-	case !kind.Valid(), kind == KindRelease, kind == KindOutcome:
-		return 0, fmt.Errorf("ledger: %s: not a kind to append", what)
-	}
-	if err := bounded(what, at, body); err != nil {
+	if err := appendable(what, at, kind, body); err != nil {
 		return 0, err
 	}
 	var index int64
-	err := l.write(ctx, what, func(b *batch) (err error) {
+	err := l.write(ctx, what, loadOf(kind.narrows(), body), func(b *batch) (err error) {
 		index, err = b.leaf(at, kind, body)
 		return err
 	})
@@ -178,21 +208,24 @@ func (l *Ledger) Release(ctx context.Context, at time.Time, entries []Entry) ([]
 	if len(entries) == 0 {
 		return nil, nil
 	}
+	var parts [][]byte
 	for _, e := range entries {
 		if err := bounded(what, at, e.Body, e.Outbox); err != nil {
 			return nil, err
 		}
+		parts = append(parts, e.Body, e.Outbox)
 		if e.Deadline.Before(epoch) || e.Deadline.After(latest) {
 			return nil, fmt.Errorf("ledger: %s: deadline %v is missing or impossible", what, e.Deadline)
 		}
 	}
 	indexes := make([]int64, 0, len(entries))
-	err := l.write(ctx, what, func(b *batch) error {
+	err := l.write(ctx, what, loadOf(false, parts...), func(b *batch) error {
 		for _, e := range entries {
 			index, err := b.leaf(at, KindRelease, e.Body)
 			if err != nil {
 				return err
 			}
+			b.sign = b.sign || e.Sign
 			if _, err := l.stmt.row.ExecContext(b.ctx, index, e.Urgent, e.Deadline.UnixMicro(), e.Outbox); err != nil {
 				return err
 			}
@@ -227,7 +260,7 @@ func (l *Ledger) Settle(ctx context.Context, at time.Time, index int64, body []b
 	if n == 0 {
 		return fmt.Errorf("ledger: %s: %w", what, ErrSettled)
 	}
-	return l.commit(ctx, what, func(b *batch) error {
+	return l.commit(ctx, what, loadOf(true, body), func(b *batch) error {
 		if _, err := b.leaf(at, KindOutcome, body); err != nil {
 			return err
 		}
@@ -329,7 +362,7 @@ func (l *Ledger) leaves(ctx context.Context, from int64, wanted string) ([]Leaf,
 		if err := leaf.Kind.UnmarshalText(kind); err != nil {
 			return nil, fmt.Errorf("ledger: leaf %d: %w", leaf.Index, err)
 		}
-		leaf.At = time.UnixMicro(at).UTC()
+		leaf.At, leaf.Erased = time.UnixMicro(at).UTC(), leaf.Body == nil
 		leaves = append(leaves, leaf)
 	}
 	if err := rows.Err(); err != nil {
@@ -366,7 +399,10 @@ func (l *Ledger) letGo() error {
 	if l.db != nil {
 		errs = append(errs, l.db.Close())
 	}
-	return errors.Join(append(errs, l.lock.Close())...)
+	if l.lock != nil { // a copy has none
+		errs = append(errs, l.lock.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // take waits for the turn. With a nil error the caller holds it, and the Ledger is not broken.
@@ -389,21 +425,30 @@ func (l *Ledger) take(ctx context.Context) error {
 func (l *Ledger) give() { l.turn <- struct{}{} }
 
 // write takes the turn and commits what fill puts into one transaction.
-func (l *Ledger) write(ctx context.Context, what string, fill func(*batch) error) error {
+func (l *Ledger) write(ctx context.Context, what string, w load, fill func(*batch) error) error {
 	if err := l.take(ctx); err != nil {
 		return err
 	}
 	defer l.give()
-	return l.commit(ctx, what, fill)
+	return l.commit(ctx, what, w, fill)
 }
 
-// commit runs one transaction; the caller holds the turn. Any failure breaks the
-// Ledger: from here it cannot be known what the disk holds.
-func (l *Ledger) commit(ctx context.Context, what string, fill func(*batch) error) error {
-	b := &batch{ctx: context.WithoutCancel(ctx), insert: l.stmt.leaf, next: l.next, high: l.high.Load()}
-	_, err := l.stmt.begin.ExecContext(b.ctx)
+// commit runs one transaction; the caller holds the turn. It does not begin without the
+// space for it. Once begun, any failure breaks the Ledger: from here it cannot be known
+// what the disk holds.
+func (l *Ledger) commit(ctx context.Context, what string, w load, fill func(*batch) error) error {
+	gave, err := l.reserve.make(w.need(), w.narrows)
+	if err != nil {
+		l.reserve.retake(gave)
+		return fmt.Errorf("ledger: %s: %w", what, err)
+	}
+	b := &batch{ctx: context.WithoutCancel(ctx), insert: l.stmt.leaf, setHead: l.stmt.head, key: l.key, tree: l.tree, head: l.head, high: l.high.Load()}
+	_, err = l.stmt.begin.ExecContext(b.ctx)
 	if err == nil {
 		err = fill(b)
+	}
+	if err == nil {
+		err = b.end()
 	}
 	if err == nil {
 		_, err = l.stmt.commit.ExecContext(b.ctx)
@@ -413,27 +458,62 @@ func (l *Ledger) commit(ctx context.Context, what string, fill func(*batch) erro
 		l.stop = fmt.Errorf("%s: %w", what, err)
 		return fmt.Errorf("%w: %v", ErrBroken, l.stop)
 	}
-	l.next = b.next
+	l.tree, l.head = b.tree, b.head
 	l.high.Store(b.high)
+	l.reserve.retake(gave)
 	return nil
 }
 
-// A batch is one transaction being filled. Its numbers become the Ledger's when
+// A batch is one transaction being filled. Its tree, head and time become the Ledger's when
 // it is committed.
 type batch struct {
-	ctx    context.Context
-	insert *sql.Stmt
-	next   int64 // index of the next leaf
-	high   int64 // time of the newest leaf, microseconds
+	ctx             context.Context
+	insert, setHead *sql.Stmt
+	key             *key
+	tree            tree
+	head            Head
+	high            int64 // time of the newest leaf, microseconds
+	sign            bool  // a head is to be signed at the end
 }
 
+// leaf appends a leaf and gives its index.
 func (b *batch) leaf(at time.Time, kind Kind, body []byte) (int64, error) {
+	b.sign = b.sign || kind.signed()
+	return b.add(at, kind.String(), body)
+}
+
+// add appends a leaf of a kind by its name.
+func (b *batch) add(at time.Time, kind string, body []byte) (int64, error) {
 	b.high = max(b.high, at.UnixMicro(), 0)
-	if _, err := b.insert.ExecContext(b.ctx, b.next, b.high, kind.String(), body); err != nil {
+	index, salt := b.tree.size, newSalt()
+	stored, err := b.tree.add(tlog.RecordHash(appendRecord(nil, index, b.high, kind, commit(salt, body))))
+	if err != nil {
 		return 0, err
 	}
-	b.next++
-	return b.next - 1, nil
+	if _, err := b.insert.ExecContext(b.ctx, index, b.high, kind, salt, body, join(stored)); err != nil {
+		return 0, err
+	}
+	return index, nil
+}
+
+// end signs a head if one is to be.
+func (b *batch) end() (err error) {
+	if !b.sign {
+		return nil
+	}
+	if b.head, err = b.key.signHead(&b.tree, b.high); err != nil {
+		return err
+	}
+	_, err = b.setHead.ExecContext(b.ctx, b.head.Size, b.head.Note)
+	return err
+}
+
+// appendable refuses what Append and Remember may not append.
+func appendable(what string, at time.Time, kind Kind, body []byte) error {
+	if !kind.Valid() || kind.own() {
+		return fmt.Errorf("ledger: %s: not a kind to append", what)
+	}
+	return bounded(what, at, body)
 }
 
 // bounded refuses what no table could hold, before anything is written.

@@ -110,7 +110,7 @@ func TestLifeOfARelease(t *testing.T) {
 	if got := l.HighWater(); !got.IsZero() {
 		t.Errorf("high water of an empty ledger: %v", got)
 	}
-	if i, err := l.Append(ctx, noon, KindGrant, []byte(`{"g":1}`)); err != nil || i != 0 {
+	if i, err := l.Append(ctx, noon, KindGrant, []byte(`{"g":1}`)); err != nil || i != 1 {
 		t.Fatalf("append: %d, %v", i, err)
 	}
 	due := noon.Add(time.Minute)
@@ -118,7 +118,7 @@ func TestLifeOfARelease(t *testing.T) {
 		{Body: []byte(`"slow"`), Outbox: []byte("s"), Deadline: due},
 		{Body: []byte(`"ring"`), Outbox: []byte("r"), Deadline: due, Urgent: true},
 	})
-	if err != nil || !cmp.Equal(indexes, []int64{1, 2}) {
+	if err != nil || !cmp.Equal(indexes, []int64{2, 3}) {
 		t.Fatalf("release: %v, %v", indexes, err)
 	}
 	if err := l.Close(); err != nil {
@@ -127,17 +127,17 @@ func TestLifeOfARelease(t *testing.T) {
 
 	l = mustOpen(t, dir)
 	_, rows := readAll(t, l)
-	want := []Row{{2, true, due, []byte("r")}, {1, false, due, []byte("s")}}
+	want := []Row{{3, true, due, []byte("r")}, {2, false, due, []byte("s")}}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("outbox (-want +got):\n%s", diff)
 	}
 	if rows, err := l.Outbox(ctx, 1); err != nil || !cmp.Equal(rows, want[:1]) {
 		t.Errorf("outbox, one row: %v, %v", rows, err)
 	}
-	if err := l.Settle(ctx, noon.Add(2*time.Second), 2, []byte(`"delivered"`)); err != nil {
+	if err := l.Settle(ctx, noon.Add(2*time.Second), 3, []byte(`"delivered"`)); err != nil {
 		t.Fatal(err)
 	}
-	for _, index := range []int64{2, 0, 99, -1} {
+	for _, index := range []int64{3, 1, 99, -1} {
 		if err := l.Settle(ctx, noon.Add(3*time.Second), index, []byte(`"again"`)); !errors.Is(err, ErrSettled) {
 			t.Errorf("settle %d: %v, want ErrSettled", index, err)
 		}
@@ -147,11 +147,11 @@ func TestLifeOfARelease(t *testing.T) {
 		t.Errorf("outbox (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]Leaf{
-		{0, noon, KindGrant, []byte(`{"g":1}`)},
-		{1, noon.Add(time.Second), KindRelease, []byte(`"slow"`)},
-		{2, noon.Add(time.Second), KindRelease, []byte(`"ring"`)},
-		{3, noon.Add(2 * time.Second), KindOutcome, []byte(`"delivered"`)},
-	}, leaves); diff != "" {
+		{1, noon, KindGrant, []byte(`{"g":1}`), false},
+		{2, noon.Add(time.Second), KindRelease, []byte(`"slow"`), false},
+		{3, noon.Add(time.Second), KindRelease, []byte(`"ring"`), false},
+		{4, noon.Add(2 * time.Second), KindOutcome, []byte(`"delivered"`), false},
+	}, leaves[1:]); diff != "" {
 		t.Errorf("leaves (-want +got):\n%s", diff)
 	}
 	if got := l.HighWater(); !got.Equal(noon.Add(2 * time.Second)) {
@@ -164,7 +164,7 @@ func TestTimeNeverFalls(t *testing.T) {
 	l := mustOpen(t, dir)
 	ctx := t.Context()
 	for i, c := range []struct{ at, want time.Time }{
-		{time.Time{}, epoch},
+		{time.Time{}, time.Time{}}, // no time is known yet
 		{noon, noon},
 		{noon.Add(-time.Hour), noon},
 		{time.Time{}, noon},
@@ -206,9 +206,11 @@ func TestRefusedBeforeWriting(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"no kind":                add(0, []byte("b")),
-		"unknown kind":           add(KindFault+1, []byte("b")),
+		"unknown kind":           add(KindConfirm+1, []byte("b")),
 		"release by append":      add(KindRelease, []byte("b")),
 		"outcome by append":      add(KindOutcome, []byte("b")),
+		"key by append":          add(KindKey, []byte("b")),
+		"deletion by append":     add(KindDelete, []byte("b")),
 		"empty body":             add(KindGrant, nil),
 		"big body":               add(KindGrant, big),
 		"release, empty body":    release(Entry{Outbox: []byte("o"), Deadline: due}),
@@ -228,7 +230,7 @@ func TestRefusedBeforeWriting(t *testing.T) {
 	if indexes, err := l.Release(ctx, noon, nil); err != nil || len(indexes) != 0 {
 		t.Errorf("release of nothing: %v, %v", indexes, err)
 	}
-	if leaves, rows := readAll(t, l); len(leaves)+len(rows) != 0 {
+	if leaves, rows := readAll(t, l); len(leaves) != 1 || len(rows) != 0 {
 		t.Errorf("something was written: %v, %v", leaves, rows)
 	}
 	if err := add(KindGrant, big[:MaxBytes]); err != nil {
@@ -240,7 +242,7 @@ func TestLeavesInPagesAndByKind(t *testing.T) {
 	l := mustOpen(t, t.TempDir())
 	ctx := t.Context()
 	const n = 2*page + 7
-	for i := range n {
+	for i := 1; i < n; i++ {
 		kind := KindGrant
 		if i%3 == 0 {
 			kind = KindRevoke
@@ -255,8 +257,8 @@ func TestLeavesInPagesAndByKind(t *testing.T) {
 	}{{0, nil}, {page, nil}, {n, nil}, {1, []Kind{KindRevoke}}, {0, []Kind{KindRevoke, KindGrant}}, {0, []Kind{KindPause}}} {
 		want := []int64{}
 		for i := c.from; i < n; i++ {
-			isRevoke, kinds := i%3 == 0, fmt.Sprint(c.kinds)
-			if c.kinds == nil || isRevoke && strings.Contains(kinds, "revoke") || !isRevoke && strings.Contains(kinds, "grant") {
+			isRevoke, kinds := i > 0 && i%3 == 0, fmt.Sprint(c.kinds)
+			if c.kinds == nil || isRevoke && strings.Contains(kinds, "revoke") || i > 0 && !isRevoke && strings.Contains(kinds, "grant") {
 				want = append(want, i)
 			}
 		}
@@ -308,7 +310,7 @@ func TestContextEndsTheWaitOnly(t *testing.T) {
 	if _, err := l.Append(ctx, noon, KindGrant, []byte("x")); !errors.Is(err, context.Canceled) {
 		t.Errorf("append with a cancelled context: %v", err)
 	}
-	if i, err := l.Append(t.Context(), noon, KindGrant, []byte("x")); err != nil || i != 0 {
+	if i, err := l.Append(t.Context(), noon, KindGrant, []byte("x")); err != nil || i != 1 {
 		t.Errorf("append afterwards: %d, %v", i, err)
 	}
 }
@@ -347,7 +349,7 @@ func TestTurns(t *testing.T) {
 		}
 		seen[i] = true
 	}
-	if leaves, rows := readAll(t, l); len(leaves) != 2*writers*each || len(rows) != 0 {
+	if leaves, rows := readAll(t, l); len(leaves) != 1+2*writers*each || len(rows) != 0 {
 		t.Errorf("%d leaves, %d in the outbox", len(leaves), len(rows))
 	}
 }
@@ -383,14 +385,22 @@ func TestFileKeepsItsRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, FileName)
+	leaf := func(index, at, body string) string {
+		return "INSERT INTO leaves (idx, at, kind, salt, body, hashes) VALUES (" + index + ", " + at + ", 'grant', zeroblob(16), " + body + ", zeroblob(32))"
+	}
 	for _, s := range []string{
-		"UPDATE leaves SET body = x'00' WHERE idx = 0",
+		"UPDATE leaves SET body = x'00' WHERE idx = 1",
+		"UPDATE leaves SET at = at + 1 WHERE idx = 1",
+		"UPDATE leaves SET kind = 'pause', salt = NULL, body = NULL, commitment = zeroblob(32) WHERE idx = 1",
+		"UPDATE leaves SET salt = NULL, body = NULL WHERE idx = 1", // and nothing in its place
 		"DELETE FROM leaves",
-		"INSERT INTO leaves VALUES (2, 9000000000000000, 'grant', x'00')", // a gap
-		"INSERT INTO leaves VALUES (1, 1, 'grant', x'00')",                // back in time
-		"INSERT INTO leaves VALUES (1, 9000000000000000, 'grant', x'')",
-		"INSERT INTO outbox VALUES (0, 0, 1, x'00')", // leaf 0 is no release
-		"INSERT INTO outbox VALUES (1, 0, 1, x'00')", // leaf 1 does not exist
+		"DELETE FROM head",
+		"UPDATE head SET size = 1",
+		leaf("3", "9000000000000000", "x'00'"), // a gap
+		leaf("2", "1", "x'00'"),                // back in time
+		leaf("2", "9000000000000000", "x''"),
+		"INSERT INTO outbox VALUES (1, 0, 1, x'00')", // leaf 1 is no release
+		"INSERT INTO outbox VALUES (2, 0, 1, x'00')", // leaf 2 does not exist
 	} {
 		if err := sqlExec(t, path, s); err == nil {
 			t.Errorf("%s: done", s)

@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 )
@@ -23,39 +26,72 @@ import (
 // FileName is the ledger's file in the state folder: there once a ledger was made.
 const FileName = "ledger.db"
 
+// LockName is the file there that is locked while a ledger is open.
+const LockName = "ledger.lock"
+
 const (
-	lockName      = "ledger.lock"
 	applicationID = 0x44424c52 // "DBLR", at byte 68 of the file
-	version       = 1          // of the tables below
+	version       = 2          // of the tables below
 )
+
+// A table is a table or trigger as SQLite keeps its text.
+type table struct{ name, text string }
 
 // schema is compared word for word with what the file holds, so that a ledger
 // without its triggers is not taken for one. In the order it is made in.
-var schema = []struct{ name, text string }{
+var schema = []table{
 	{"leaves", `CREATE TABLE leaves (
-	idx  INTEGER PRIMARY KEY,
-	at   INTEGER NOT NULL CHECK (at >= 0),
-	kind TEXT    NOT NULL,
-	body BLOB    NOT NULL CHECK (length(body) BETWEEN 1 AND 16384)
+	idx        INTEGER PRIMARY KEY,
+	at         INTEGER NOT NULL CHECK (at >= 0),
+	kind       TEXT    NOT NULL,
+	salt       BLOB    CHECK (length(salt) = 16),
+	body       BLOB    CHECK (length(body) BETWEEN 1 AND 16384),
+	commitment BLOB    CHECK (length(commitment) = 32),
+	hashes     BLOB    NOT NULL CHECK (length(hashes) >= 32 AND length(hashes) % 32 = 0),
+	CHECK ((salt IS NULL) = (body IS NULL) AND (body IS NULL) = (commitment IS NOT NULL))
 ) STRICT`},
-	{"leaves_in_order", `CREATE TRIGGER leaves_in_order BEFORE INSERT ON leaves
+	{"leaves_in_order", leavesInOrder},
+	{"leaves_unchanged", `CREATE TRIGGER leaves_unchanged BEFORE UPDATE ON leaves
+WHEN NEW.idx IS NOT OLD.idx OR NEW.at IS NOT OLD.at OR NEW.kind IS NOT OLD.kind OR NEW.hashes IS NOT OLD.hashes
+  OR NEW.body IS NOT NULL OR OLD.body IS NULL
+BEGIN SELECT raise(ABORT, 'leaves are never changed, but that a body is erased'); END`},
+	{"leaves_kept", leavesKept},
+	{"head", `CREATE TABLE head (
+	id   INTEGER PRIMARY KEY CHECK (id = 0),
+	size INTEGER NOT NULL CHECK (size > 0),
+	note BLOB    NOT NULL CHECK (length(note) BETWEEN 1 AND 1024)
+) STRICT`},
+	{"head_grows", `CREATE TRIGGER head_grows BEFORE UPDATE ON head WHEN NEW.size < OLD.size
+BEGIN SELECT raise(ABORT, 'the head never covers less'); END`},
+	{"head_kept", `CREATE TRIGGER head_kept BEFORE DELETE ON head
+BEGIN SELECT raise(ABORT, 'the head is never deleted'); END`},
+	{"outbox", outboxTable},
+	{"outbox_released", outboxReleased},
+	{"moments", `CREATE TABLE moments (
+	id   INTEGER PRIMARY KEY,
+	at   INTEGER NOT NULL CHECK (at >= 0),
+	body BLOB    NOT NULL CHECK (length(body) BETWEEN 1 AND 2048)
+) STRICT`},
+}
+
+// What the first format has as well.
+const (
+	leavesInOrder = `CREATE TRIGGER leaves_in_order BEFORE INSERT ON leaves
 WHEN NEW.idx IS NOT (SELECT ifnull(max(idx) + 1, 0) FROM leaves)
   OR NEW.at < (SELECT at FROM leaves ORDER BY idx DESC LIMIT 1)
-BEGIN SELECT raise(ABORT, 'leaf out of order'); END`},
-	{"leaves_unchanged", `CREATE TRIGGER leaves_unchanged BEFORE UPDATE ON leaves
-BEGIN SELECT raise(ABORT, 'leaves are never changed'); END`},
-	{"leaves_kept", `CREATE TRIGGER leaves_kept BEFORE DELETE ON leaves
-BEGIN SELECT raise(ABORT, 'leaves are never deleted'); END`},
-	{"outbox", `CREATE TABLE outbox (
+BEGIN SELECT raise(ABORT, 'leaf out of order'); END`
+	leavesKept = `CREATE TRIGGER leaves_kept BEFORE DELETE ON leaves
+BEGIN SELECT raise(ABORT, 'leaves are never deleted'); END`
+	outboxTable = `CREATE TABLE outbox (
 	idx      INTEGER PRIMARY KEY,
 	urgent   INTEGER NOT NULL CHECK (urgent IN (0, 1)),
 	deadline INTEGER NOT NULL CHECK (deadline >= 0),
 	payload  BLOB    NOT NULL CHECK (length(payload) BETWEEN 1 AND 16384)
-) STRICT`},
-	{"outbox_released", `CREATE TRIGGER outbox_released BEFORE INSERT ON outbox
+) STRICT`
+	outboxReleased = `CREATE TRIGGER outbox_released BEFORE INSERT ON outbox
 WHEN (SELECT kind FROM leaves WHERE idx = NEW.idx) IS NOT 'release'
-BEGIN SELECT raise(ABORT, 'nothing is sent without its release leaf'); END`},
-}
+BEGIN SELECT raise(ABORT, 'nothing is sent without its release leaf'); END`
+)
 
 // Times outside of these are no times: epoch is the earliest a leaf can have,
 // latest is what text formats of time can still write.
@@ -65,14 +101,21 @@ var (
 )
 
 // Open takes the state folder dir, which it makes if it is not there (mode
-// 0700), and reads all of the ledger once to see that it is whole: some seconds
-// for a large one, which ctx can end.
+// 0700), with a new key and an empty ledger, and otherwise verifies all that is there:
+// every leaf against the tree, the tree against the newest signed head, the head against the key.
+// That takes a second for a hundred thousand leaves or so, and ctx can end it. A file of the
+// first format is taken over.
 //
 // Errors: [ErrInUse], [ErrNewer], [ErrDamaged]; one wrapping fs.ErrPermission
 // when the folder cannot be written, also when its file system is read-only.
 func Open(ctx context.Context, dir string) (*Ledger, error) {
-	return open(ctx, dir, func(c driver.Connector) driver.Connector { return c })
+	return open(ctx, dir, unwrapped)
 }
+
+func unwrapped(c driver.Connector) driver.Connector { return c }
+
+// wayOut is what can be done about a damaged ledger.
+const wayOut = "nothing is sent until it is whole: move %s* away, and bring back a backup with `doorbelld restore` or begin anew, with nothing granted"
 
 // open is Open with a place to stand between the Ledger and SQLite.
 func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Connector) (_ *Ledger, err error) {
@@ -86,15 +129,28 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 	}
 	l := &Ledger{dir: dir, lock: lock, turn: make(chan struct{}, 1)}
 	defer func() {
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w; "+wayOut, err, filepath.Join(dir, FileName))
+		}
 		if err != nil {
 			err = errors.Join(err, l.letGo())
 		}
 	}()
+	if l.reserve, err = openReserve(dir); err != nil {
+		return nil, err
+	}
+	gave, err := l.reserve.make(roomToOpen, true)
+	if err != nil && !errors.Is(err, ErrFull) { // what is full now will be found out by what is written
+		return nil, err
+	}
 	path := filepath.Join(dir, FileName)
 	if err := ensureFile(ctx, path); err != nil {
 		return nil, err
 	}
 	if l.db, l.conn, err = connect(ctx, path, wrap); err != nil {
+		return nil, explain(path, err)
+	}
+	if err := l.settleFormat(ctx, path); err != nil {
 		return nil, explain(path, err)
 	}
 	if err := l.check(ctx, path); err != nil {
@@ -109,6 +165,7 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 	if err := l.prepare(ctx); err != nil {
 		return nil, explain(path, err)
 	}
+	l.reserve.retake(gave)
 	l.give()
 	return l, nil
 }
@@ -124,7 +181,7 @@ func takeFolder(dir string) (_ *os.File, err error) {
 			return nil, fmt.Errorf("state folder %s: %w", dir, err)
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, refused(dir, err)
 	}
@@ -145,7 +202,8 @@ func takeFolder(dir string) (_ *os.File, err error) {
 	if err := f.Truncate(0); err != nil {
 		return nil, refused(dir, err)
 	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+	// On a full disk it says nothing of who holds it, and is held all the same.
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil && !errors.Is(err, unix.ENOSPC) {
 		return nil, refused(dir, err)
 	}
 	return f, nil
@@ -191,7 +249,12 @@ func ensureFile(ctx context.Context, path string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: %s is not a regular file", ErrDamaged, path)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	return looksRight(path, path)
+}
+
+// looksRight sees that a file may be a ledger, of which path is the original.
+func looksRight(file, path string) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return refused(filepath.Dir(path), err)
 	}
@@ -213,21 +276,18 @@ func ensureFile(ctx context.Context, path string) error {
 // that a file of that name is always whole, and an empty one always damage.
 func create(ctx context.Context, path string) (err error) {
 	dir, fresh := filepath.Dir(path), path+".new"
-	for _, leftover := range []string{fresh, fresh + "-wal", fresh + "-journal"} {
-		if err := os.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return refused(dir, err)
-		}
+	k, err := makeKey(dir)
+	if err != nil {
+		return err
 	}
 	// SQLite gives its other files the mode of this one.
-	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return refused(dir, err)
+	if err := makeEmpty(fresh); err != nil {
+		return err
 	}
-	defer f.Close() // synced below
-	if err := fill(ctx, fresh); err != nil {
+	if err := fill(ctx, fresh, k); err != nil {
 		return fmt.Errorf("create ledger %s: %w", path, err)
 	}
-	if err := f.Sync(); err != nil {
+	if err := syncFile(fresh); err != nil {
 		return fmt.Errorf("create ledger %s: %w", path, err)
 	}
 	if err := os.Rename(fresh, path); err != nil {
@@ -239,25 +299,22 @@ func create(ctx context.Context, path string) (err error) {
 	return nil
 }
 
-// fill makes the tables. When it returns nil, all is in the one file.
-func fill(ctx context.Context, path string) (err error) {
-	db, conn, err := connect(ctx, path, func(c driver.Connector) driver.Connector { return c })
+// fill makes the tables and leaf 0, which holds the public key. When it returns nil, all is
+// in the one file.
+func fill(ctx context.Context, path string, k *key) (err error) {
+	db, conn, err := connect(ctx, path, unwrapped)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close(), db.Close()) }()
-	all := []string{
-		"BEGIN IMMEDIATE",
-		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
-		fmt.Sprintf("PRAGMA user_version = %d", version),
+	if err := makeTables(ctx, conn); err != nil {
+		return err
 	}
-	for _, s := range schema {
-		all = append(all, s.text)
+	if err := begin(ctx, conn, k, func(*batch) error { return nil }); err != nil {
+		return err
 	}
-	for _, s := range append(all, "COMMIT") {
-		if _, err := conn.ExecContext(ctx, s); err != nil {
-			return err
-		}
+	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return err
 	}
 	return checkpoint(ctx, conn)
 }
@@ -321,67 +378,215 @@ func checkpoint(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// check reads everything once and takes from it what the Ledger keeps in memory.
-func (l *Ledger) check(ctx context.Context, path string) error {
-	var format int
+// format sees that the file is whole as a database, and gives the format of what it holds.
+func (l *Ledger) format(ctx context.Context, path string) (format int, err error) {
 	if err := l.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
-		return err
+		return 0, err
 	}
 	if format > version {
-		return fmt.Errorf("%w: %s has format %d, this program knows %d", ErrNewer, path, format, version)
+		return 0, fmt.Errorf("%w: %s has format %d, this program knows %d", ErrNewer, path, format, version)
 	}
 	var verdict string
 	if err := l.conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return err
+		return 0, err
 	}
 	if verdict != "ok" {
-		return fmt.Errorf("%w: %s: %s", ErrDamaged, path, strings.ReplaceAll(verdict, "\n", " "))
+		return 0, fmt.Errorf("%w: %s: %s", ErrDamaged, path, strings.ReplaceAll(verdict, "\n", " "))
 	}
-	if format != version {
-		return fmt.Errorf("%w: %s has format %d", ErrDamaged, path, format)
+	if format < firstFormat {
+		return 0, fmt.Errorf("%w: %s has format %d", ErrDamaged, path, format)
 	}
-	if err := l.checkSchema(ctx, path); err != nil {
+	return format, nil
+}
+
+// settleFormat sees which format the file has, takes over an older one, and finds the key.
+func (l *Ledger) settleFormat(ctx context.Context, path string) error {
+	format, err := l.format(ctx, path)
+	if err != nil {
 		return err
 	}
-	var count, first, released, settled, pending, orphans, newest, high int64
+	switch format {
+	case version:
+		l.key, err = loadKey(l.dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %s is gone, the key of %s", ErrDamaged, filepath.Join(l.dir, KeyName), path)
+		}
+		return err
+	case firstFormat:
+		if err := l.checkTables(ctx, path, firstFormat, firstSchema); err != nil {
+			return err
+		}
+		if err := checkFirst(ctx, l.conn, path); err != nil {
+			return err
+		}
+		if err := l.checkOutbox(ctx, path); err != nil {
+			return err
+		}
+		if l.key, err = makeKey(l.dir); err != nil {
+			return err
+		}
+		return migrate(ctx, l.conn, l.key)
+	}
+	return fmt.Errorf("%w: %s has format %d", ErrDamaged, path, format)
+}
+
+// check reads everything once, verifies it, and takes from it what the Ledger keeps in memory.
+func (l *Ledger) check(ctx context.Context, path string) error {
+	if err := l.checkTables(ctx, path, version, schema); err != nil {
+		return err
+	}
+	if err := l.checkKey(ctx, path); err != nil {
+		return err
+	}
+	head, err := l.readHead(ctx, path)
+	if err != nil {
+		return err
+	}
+	return l.checkTree(ctx, path, head)
+}
+
+// readHead takes in the newest head, and checks its signature.
+func (l *Ledger) readHead(ctx context.Context, path string) (stated, error) {
+	var size int64
+	err := l.conn.QueryRowContext(ctx, "SELECT size, note FROM head").Scan(&size, &l.head.Note)
+	if errors.Is(err, sql.ErrNoRows) {
+		return stated{}, fmt.Errorf("%w: %s: there is no signed head", ErrDamaged, path)
+	}
+	if err != nil {
+		return stated{}, err
+	}
+	head, err := openHead(l.head.Note, l.key.verifier)
+	if err != nil {
+		return stated{}, fmt.Errorf("%w: %s: the signed head is not one of %s: %w", ErrDamaged, path, l.key.verifier.Name(), err)
+	}
+	if head.size != size {
+		return stated{}, fmt.Errorf("%w: %s: the signed head covers %d leaves, not %d", ErrDamaged, path, head.size, size)
+	}
+	l.head.Size, l.head.At = head.size, head.at
+	return head, nil
+}
+
+// checkTree makes the tree anew from the leaves, and holds it against the hashes that are stored
+// and against the head.
+func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error {
+	rows, err := l.conn.QueryContext(ctx, "SELECT idx, at, kind, salt, body, commitment, hashes FROM leaves ORDER BY idx")
+	if err != nil {
+		return err
+	}
+	defer rows.Close() // its error is also rows.Err's
+	high, line, gone := int64(noTime), []byte(nil), erasures{}
+	for rows.Next() {
+		var (
+			index, at                           int64
+			kind, salt, body, committed, hashes sql.RawBytes
+		)
+		if err := rows.Scan(&index, &at, &kind, &salt, &body, &committed, &hashes); err != nil {
+			return err
+		}
+		if index != l.tree.size {
+			return fmt.Errorf("%w: %s: leaf %d is missing", ErrDamaged, path, l.tree.size)
+		}
+		if at < high {
+			return fmt.Errorf("%w: %s: leaf %d is older than the one before it", ErrDamaged, path, index)
+		}
+		high = at
+		var k Kind
+		if err := k.UnmarshalText(kind); err != nil {
+			k = 0 // a newer doorbelld knows more kinds; the tree is the same
+		}
+		if err := gone.see(index, at, k, body); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+		}
+		var c commitment
+		if body == nil {
+			copy(c[:], committed)
+		} else {
+			c = commit(salt, body)
+		}
+		line = appendRecord(line[:0], index, at, string(kind), c)
+		stored, err := l.tree.add(tlog.RecordHash(line))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(join(stored), hashes) {
+			return fmt.Errorf("%w: %s: leaf %d is not the one that was recorded", ErrDamaged, path, index)
+		}
+		if l.tree.size == head.size {
+			root, err := l.tree.root()
+			if err != nil {
+				return err
+			}
+			if root != head.root || at != head.at.UnixMicro() {
+				return fmt.Errorf("%w: %s: its first %d leaves are not those of the signed head", ErrDamaged, path, head.size)
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if l.tree.size < head.size {
+		return fmt.Errorf("%w: %s: %d leaves, but the signed head covers %d", ErrDamaged, path, l.tree.size, head.size)
+	}
+	if err := gone.end(); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+	}
+	l.high.Store(high)
+	return l.checkOutbox(ctx, path)
+}
+
+// checkOutbox sees that what is in the outbox was released, and what was released is there or
+// has an outcome.
+func (l *Ledger) checkOutbox(ctx context.Context, path string) error {
+	var released, settled, pending, orphans int64
 	row := l.conn.QueryRowContext(ctx, `SELECT
-		count(*), ifnull(min(idx), 0), ifnull(max(idx) + 1, 0),
-		ifnull(sum(kind = 'release'), 0), ifnull(sum(kind = 'outcome'), 0),
+		(SELECT count(*) FROM leaves WHERE kind = 'release'), (SELECT count(*) FROM leaves WHERE kind = 'outcome'),
 		(SELECT count(*) FROM outbox),
-		(SELECT count(*) FROM outbox WHERE (SELECT kind FROM leaves WHERE leaves.idx = outbox.idx) IS NOT 'release'),
-		ifnull((SELECT at FROM leaves ORDER BY idx DESC LIMIT 1), -1), ifnull(max(at), -1)
-		FROM leaves`)
-	if err := row.Scan(&count, &first, &l.next, &released, &settled, &pending, &orphans, &newest, &high); err != nil {
+		(SELECT count(*) FROM outbox WHERE (SELECT kind FROM leaves WHERE leaves.idx = outbox.idx) IS NOT 'release')`)
+	if err := row.Scan(&released, &settled, &pending, &orphans); err != nil {
 		return err
 	}
 	switch {
-	case first != 0 || count != l.next:
-		return fmt.Errorf("%w: %s: %d leaves numbered %d to %d", ErrDamaged, path, count, first, l.next-1)
-	case newest != high:
-		return fmt.Errorf("%w: %s: the newest leaf is older than another", ErrDamaged, path)
 	case orphans != 0:
 		return fmt.Errorf("%w: %s: %d messages in the outbox were never released", ErrDamaged, path, orphans)
 	case released != settled+pending:
 		return fmt.Errorf("%w: %s: %d releases, but %d outcomes and %d in the outbox", ErrDamaged, path, released, settled, pending)
 	}
-	l.high.Store(high)
 	return nil
 }
 
-// checkSchema compares the tables and triggers with those of this format.
-func (l *Ledger) checkSchema(ctx context.Context, path string) error {
+// checkKey sees that the key in the state folder is the one on record.
+func (l *Ledger) checkKey(ctx context.Context, path string) error {
+	var text []byte
+	err := l.conn.QueryRowContext(ctx, "SELECT body FROM leaves WHERE kind = 'key' ORDER BY idx LIMIT 1").Scan(&text)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	var body keyBody
+	if err != nil || json.Unmarshal(text, &body) != nil || body.Verifier != l.key.public {
+		return fmt.Errorf("%w: %s: the key on record is not that of %s", ErrDamaged, path, filepath.Join(l.dir, KeyName))
+	}
+	return nil
+}
+
+// keyBody is the body of a KindKey.
+type keyBody struct {
+	Verifier string `json:"verifier"` // as note.NewVerifier takes it
+}
+
+// checkTables compares the tables and triggers with those of a format.
+func (l *Ledger) checkTables(ctx context.Context, path string, format int, want []table) error {
 	var found int
 	if err := l.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&found); err != nil {
 		return err
 	}
-	if found != len(schema) {
-		return fmt.Errorf("%w: %s: %d tables and triggers, format %d has %d", ErrDamaged, path, found, version, len(schema))
+	if found != len(want) {
+		return fmt.Errorf("%w: %s: %d tables and triggers, format %d has %d", ErrDamaged, path, found, format, len(want))
 	}
-	for _, s := range schema {
+	for _, s := range want {
 		var text string
 		err := l.conn.QueryRowContext(ctx, "SELECT sql FROM sqlite_schema WHERE name = ?", s.name).Scan(&text)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && text != s.text {
-			return fmt.Errorf("%w: %s: %s is not as format %d has it", ErrDamaged, path, s.name, version)
+			return fmt.Errorf("%w: %s: %s is not as format %d has it", ErrDamaged, path, s.name, format)
 		}
 		if err != nil {
 			return err
@@ -389,6 +594,13 @@ func (l *Ledger) checkSchema(ctx context.Context, path string) error {
 	}
 	return nil
 }
+
+// The statements that a batch needs.
+const (
+	insertLeaf = "INSERT INTO leaves (idx, at, kind, salt, body, hashes) VALUES (?, ?, ?, ?, ?, ?)"
+	setHead    = `INSERT INTO head (id, size, note) VALUES (0, ?, ?)
+	ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note`
+)
 
 // prepare compiles the statements once; they live as long as the connection.
 func (l *Ledger) prepare(ctx context.Context) error {
@@ -398,11 +610,15 @@ func (l *Ledger) prepare(ctx context.Context) error {
 	}{
 		{&l.stmt.begin, "BEGIN IMMEDIATE"},
 		{&l.stmt.commit, "COMMIT"},
-		{&l.stmt.leaf, "INSERT INTO leaves (idx, at, kind, body) VALUES (?, ?, ?, ?)"},
+		{&l.stmt.leaf, insertLeaf},
+		{&l.stmt.head, setHead},
 		{&l.stmt.row, "INSERT INTO outbox (idx, urgent, deadline, payload) VALUES (?, ?, ?, ?)"},
 		{&l.stmt.settle, "DELETE FROM outbox WHERE idx = ?"},
 		{&l.stmt.pending, "SELECT count(*) FROM outbox WHERE idx = ?"},
 		{&l.stmt.outbox, "SELECT idx, urgent, deadline, payload FROM outbox ORDER BY urgent DESC, idx LIMIT ?"},
+		{&l.stmt.moment, "INSERT INTO moments (at, body) VALUES (?, ?)"},
+		{&l.stmt.forget, "DELETE FROM moments WHERE at < ? OR id <= (SELECT max(id) FROM moments) - ?"},
+		{&l.stmt.history, "SELECT id, at, body FROM moments WHERE id > ? AND at >= ? ORDER BY id LIMIT ?"},
 		{&l.stmt.leaves, "SELECT idx, at, kind, body FROM leaves WHERE idx >= ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY idx LIMIT ?"},
 	} {
 		stmt, err := l.conn.PrepareContext(ctx, s.text)

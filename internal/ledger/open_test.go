@@ -41,7 +41,7 @@ func TestModes(t *testing.T) {
 		dir:                          fs.ModeDir | 0o700,
 		path:                         0o600,
 		path + "-wal":                0o600,
-		filepath.Join(dir, lockName): 0o600,
+		filepath.Join(dir, LockName): 0o600,
 	} {
 		info, err := os.Stat(name)
 		if err != nil {
@@ -99,7 +99,7 @@ func TestRefusedFiles(t *testing.T) {
 		want  error
 	}{
 		{"newer format", func(t *testing.T, path string) error {
-			return sqlExec(t, path, "PRAGMA user_version = 2", "CREATE TABLE tree (x)")
+			return sqlExec(t, path, "PRAGMA user_version = 3", "CREATE TABLE tree (x)")
 		}, ErrNewer},
 		{"no format", func(t *testing.T, path string) error { return sqlExec(t, path, "PRAGMA user_version = 0") }, ErrDamaged},
 		{"garbage", func(t *testing.T, path string) error {
@@ -124,23 +124,23 @@ func TestRefusedFiles(t *testing.T) {
 			return os.WriteFile(path, data, 0o600)
 		}, ErrDamaged},
 		{"a leaf is missing", func(t *testing.T, path string) error {
-			return sqlExec(t, path, "DROP TRIGGER leaves_kept", "DELETE FROM leaves WHERE idx = 1", schemaText("leaves_kept"))
+			return sqlExec(t, path, "DROP TRIGGER leaves_kept", "DELETE FROM leaves WHERE idx = 2", schemaText("leaves_kept"))
 		}, ErrDamaged},
 		{"the first leaf is missing", func(t *testing.T, path string) error {
 			return sqlExec(t, path, "DROP TRIGGER leaves_kept", "DELETE FROM leaves WHERE idx = 0", schemaText("leaves_kept"))
 		}, ErrDamaged},
 		{"the last leaf is missing", func(t *testing.T, path string) error { // it was the outcome
-			return sqlExec(t, path, "DROP TRIGGER leaves_kept", "DELETE FROM leaves WHERE idx = 2", schemaText("leaves_kept"))
+			return sqlExec(t, path, "DROP TRIGGER leaves_kept", "DELETE FROM leaves WHERE idx = 3", schemaText("leaves_kept"))
 		}, ErrDamaged},
 		{"times out of order", func(t *testing.T, path string) error {
-			return sqlExec(t, path, "DROP TRIGGER leaves_unchanged", "UPDATE leaves SET at = 0 WHERE idx = 2", schemaText("leaves_unchanged"))
+			return sqlExec(t, path, "DROP TRIGGER leaves_unchanged", "UPDATE leaves SET at = 0 WHERE idx = 3", schemaText("leaves_unchanged"))
 		}, ErrDamaged},
 		{"a trigger is missing", func(t *testing.T, path string) error { return sqlExec(t, path, "DROP TRIGGER leaves_kept") }, ErrDamaged},
 		{"a trigger was weakened", func(t *testing.T, path string) error {
 			return sqlExec(t, path, "DROP TRIGGER leaves_kept", "CREATE TRIGGER leaves_kept BEFORE DELETE ON leaves BEGIN SELECT 1; END")
 		}, ErrDamaged},
 		{"outbox row of no release", func(t *testing.T, path string) error {
-			return sqlExec(t, path, "UPDATE outbox SET idx = 2")
+			return sqlExec(t, path, "UPDATE outbox SET idx = 3")
 		}, ErrDamaged},
 		{"outbox row lost", func(t *testing.T, path string) error { return sqlExec(t, path, "DELETE FROM outbox") }, ErrDamaged},
 	} {

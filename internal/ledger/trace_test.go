@@ -125,6 +125,7 @@ func TestPowerCut(t *testing.T) {
 			if answers++; answers%7 == 0 { // pull the plug
 				pulled++
 				after := t.TempDir()
+				copyFile(t, after, filepath.Join(dir, KeyName))
 				for _, name := range []string{FileName, FileName + "-wal"} {
 					if data, ok := disk[name]; ok {
 						if err := os.WriteFile(filepath.Join(after, name), data, 0o600); err != nil {

@@ -328,7 +328,7 @@ func (l Life) check() error {
 	switch {
 	case l.Track == 0:
 		return fmt.Errorf("a life without a track")
-	case !l.Category.Valid() || l.Category == event.Ring:
+	case !l.Category.Seen():
 		return fmt.Errorf("a life of category %d", l.Category)
 	case !l.Label.Fits(l.Category):
 		return fmt.Errorf("a life of category %s with label %d", l.Category, l.Label)

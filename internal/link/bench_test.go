@@ -90,6 +90,7 @@ func TestReportsThatAreRefused(t *testing.T) {
 		"too many lives":            func(v *Report) { v.Lives = slices.Repeat(v.Lives[:1], MaxLives+1) },
 		"a life of nothing":         func(v *Report) { v.Lives[0].Track = 0 },
 		"a ring":                    func(v *Report) { v.Lives[0].Category = event.Ring },
+		"a head":                    func(v *Report) { v.Lives[0].Category = event.Head },
 		"a label on motion":         func(v *Report) { v.Lives[0].Label = event.Dog },
 		"a life backwards":          func(v *Report) { v.Lives[0].EndS = 1 },
 		"a life before all":         func(v *Report) { v.Lives[0].StartS = -1 },

@@ -239,7 +239,7 @@ func decodeSighting(b []byte) (FromEye, error) {
 	switch {
 	case s.Track == 0:
 		return nil, malformed("sighting without a track")
-	case !s.Category.Valid() || s.Category == event.Ring: // the button is the gate's
+	case !s.Category.Seen(): // the button is the gate's
 		return nil, malformed("sighting of category %d", s.Category)
 	case !s.Label.Fits(s.Category):
 		return nil, malformed("sighting of category %s with label %d", s.Category, s.Label)

@@ -128,6 +128,7 @@ func TestNumbersOutsideTheirSets(t *testing.T) {
 		"no track":         func(s *Sighting) { s.Track = 0 },
 		"no category":      func(s *Sighting) { s.Category = 0 },
 		"a ring":           func(s *Sighting) { s.Category, s.Label = event.Ring, event.NoLabel },
+		"a head":           func(s *Sighting) { s.Category, s.Label = event.Head, event.NoLabel },
 		"unknown category": func(s *Sighting) { s.Category = 200 },
 		"unknown label":    func(s *Sighting) { s.Label = 200 },
 		"labelled person":  func(s *Sighting) { s.Category = event.Person },

@@ -11,8 +11,8 @@ import (
 	"doorbelld/internal/mosquitto"
 )
 
-// keeps lists what the broker keeps for whoever comes.
-func keeps(t *testing.T, b *mosquitto.Server) (all []mosquitto.Message) {
+// retained lists what the broker keeps for whoever comes.
+func retained(t *testing.T, b *mosquitto.Server) (all []mosquitto.Message) {
 	t.Helper()
 	sub, err := mosquitto.Subscribe(within(t), t, b.Addr(), mosquitto.Login{}, "#")
 	if err != nil {
@@ -33,11 +33,11 @@ func keeps(t *testing.T, b *mosquitto.Server) (all []mosquitto.Message) {
 	return all
 }
 
-// TestP10_NothingSeenIsRetained does what can be done to a house in a random order: events,
+// TestP10_NothingLingers does what can be done to a house in a random order: events,
 // grants that come and go, pauses, ends of the daemon and of the broker, good and bad.
 // After each step the broker, which keeps everything on disk, keeps how the device is
 // and what Home Assistant is to show; never anything that was seen.
-func TestP10_NothingSeenIsRetained(t *testing.T) {
+func TestP10_NothingLingers(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -92,7 +92,7 @@ func TestP10_NothingSeenIsRetained(t *testing.T) {
 	told()
 	for _, name := range names {
 		steps[name]()
-		for _, m := range keeps(t, broker) {
+		for _, m := range retained(t, broker) {
 			switch {
 			case m.Topic == "doorbelld/front/status", m.Topic == "doorbelld/front/camera":
 			case m.Topic == "homeassistant/device/doorbelld_front/config":

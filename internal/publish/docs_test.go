@@ -65,7 +65,7 @@ func TestDocumentedExamples(t *testing.T) {
 		topics = append(topics, r[1])
 	}
 	want := []string{StatusTopic("DEVICE"), CameraTopic("DEVICE"), EventTopic("DEVICE", "NAME", event.Motion), StateTopic("DEVICE", "NAME", event.Motion),
-		EventTopic("DEVICE", "NAME", event.Ring), BytesTopic("DEVICE", "NAME"), DiscoveryTopic("homeassistant", "DEVICE"), PauseTopic("DEVICE"), home.BirthTopic()}
+		EventTopic("DEVICE", "NAME", event.Ring), EventTopic("DEVICE", "NAME", event.Head), BytesTopic("DEVICE", "NAME"), DiscoveryTopic("homeassistant", "DEVICE"), PauseTopic("DEVICE"), home.BirthTopic()}
 	slices.Sort(topics)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, topics); diff != "" {

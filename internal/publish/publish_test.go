@@ -168,7 +168,7 @@ func TestWithdrawn(t *testing.T) {
 	for _, c := range event.Categories() {
 		for _, l := range event.Levels()[1:] {
 			m, ok := Withdrawn("front", grant(1, "home", c, l))
-			if want := c != event.Ring && l >= event.Details; ok != want {
+			if want := c.Seen() && l >= event.Details; ok != want {
 				t.Errorf("%s at %s: %t", c, l, ok)
 			}
 			if ok && (m.Topic() != "doorbelld/front/to/home/"+c.String()+"/state" || len(m.Payload()) > 0 || m.Retained() || m.QoS() != 1) {

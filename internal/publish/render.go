@@ -39,14 +39,17 @@ const (
 // Render gives the messages that r allows, in the order in which they are to be
 // sent: what happened and, from Details upwards, the state that a sensor shows, at
 // each start and at the last end. A ring is a moment and has no state: one without
-// an end would stand at ON. stillOn tells whether anything of r's category
-// goes on at the door once r is told, as far as r's recipient knows. Of a state that is
-// told again there is the state alone.
+// an end would stand at ON. A head is told as it is signed, and nothing else with it; of
+// a state that is told again there is the state alone. stillOn tells whether anything of
+// r's category goes on at the door once r is told, as far as r's recipient knows.
 func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	if !r.Valid() {
 		return nil, ErrNoRelease
 	}
 	e := r.Event()
+	if e.Category == event.Head {
+		return []Message{{topic: EventTopic(device, r.Recipient(), e.Category), payload: r.Head(), qos: 1}}, nil
+	}
 	state := func(word string) Message {
 		return Message{topic: StateTopic(device, r.Recipient(), e.Category), payload: []byte(word), qos: 1}
 	}
@@ -64,7 +67,7 @@ func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 		if e.Label != event.NoLabel {
 			o.Label = &e.Label
 		}
-		if e.Category != event.Ring {
+		if e.Category.Seen() {
 			o.Box = &[4]float64{round(e.Box.X), round(e.Box.Y), round(e.Box.W), round(e.Box.H)}
 		}
 	}
@@ -73,7 +76,7 @@ func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 		return nil, fmt.Errorf("rendering %s: %w", r, err)
 	}
 	all := []Message{{topic: EventTopic(device, r.Recipient(), e.Category), payload: payload, qos: 1}}
-	if r.Level() >= event.Details && e.Category != event.Ring {
+	if r.Level() >= event.Details && e.Category.Seen() {
 		switch {
 		case e.Phase == event.Start:
 			all = append(all, state(on))
