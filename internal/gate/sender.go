@@ -182,7 +182,10 @@ func (s *sender) follow(ctx context.Context, session Session) (wait time.Duratio
 	default:
 	}
 	say := func(m publish.Message) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		ctx, cancel := finishing(ctx)
 		defer cancel()
 		return session.Publish(ctx, m)
 	}
