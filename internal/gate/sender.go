@@ -182,7 +182,7 @@ func (s *sender) follow(ctx context.Context, session Session) (wait time.Duratio
 	default:
 	}
 	say := func(m publish.Message) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+		ctx, cancel := finishing(ctx)
 		defer cancel()
 		return session.Publish(ctx, m)
 	}
@@ -281,7 +281,7 @@ func (s *sender) tellBytes(ctx context.Context, session Session, r consent.Relea
 	if s.home == nil || r.Recipient() != s.home.Recipient {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+	ctx, cancel := finishing(ctx)
 	defer cancel()
 	m, err := publish.Sent(s.device, r, today)
 	if err == nil {
