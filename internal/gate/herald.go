@@ -45,7 +45,8 @@ type herald struct {
 	said  bool                // this session has been told what to show …
 	shown publish.Shown       // … and that was it
 
-	unsaved bool // the memory could not be written, of which was spoken
+	unsaved bool      // the memory could not be written, of which was spoken
+	tried   time.Time // when it was to be written last
 }
 
 // connected begins anew with another session: its broker may have been started again,
@@ -116,12 +117,12 @@ func (h *herald) step(ctx context.Context, say func(publish.Message) error, pict
 	if !m.PolicySound {
 		return forever, nil // what the owner decided is not known
 	}
-	if h.unsaved {
+	if h.unsaved && time.Since(h.tried) >= policyEvery {
 		h.remember(h.memory.kept)
 	}
 	_, paused := policy.PausedUntil(m.Now)
-	faulty := !paused && (!m.ClockTrusted || !m.LedgerSound)
-	if err := h.withdraw(policy, m, faulty, say); err != nil {
+	faulty := !m.ClockTrusted || !m.LedgerSound
+	if err := h.withdraw(policy, m, faulty && !paused, say); err != nil {
 		return 0, err
 	}
 	if err := h.discover(policy, m, faulty, say); err != nil {
@@ -204,7 +205,7 @@ func (h *herald) remember(r recollection) bool {
 	if err != nil && !h.unsaved {
 		h.log.Error("what subscribers were told cannot be remembered; after a restart they may believe what has ended", "error", err)
 	}
-	h.unsaved = err != nil
+	h.unsaved, h.tried = err != nil, time.Now()
 	return err == nil
 }
 

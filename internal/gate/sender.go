@@ -182,9 +182,6 @@ func (s *sender) follow(ctx context.Context, session Session) (wait time.Duratio
 	default:
 	}
 	say := func(m publish.Message) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		ctx, cancel := finishing(ctx)
 		defer cancel()
 		return session.Publish(ctx, m)
