@@ -662,7 +662,9 @@ func explain(path string, err error) error {
 	case busy:
 		return fmt.Errorf("%w: another program has %s open", ErrInUse, path)
 	case corrupt, notADatabase:
-		return fmt.Errorf("%w: %s: %v", ErrDamaged, path, err)
+		// SQLite quotes what it does not understand, to the end of the table.
+		why, _, _ := strings.Cut(err.Error(), "\n")
+		return fmt.Errorf("%w: %s: %s", ErrDamaged, path, why)
 	}
 	return fmt.Errorf("ledger %s: %w", path, err)
 }
