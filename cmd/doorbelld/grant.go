@@ -16,12 +16,13 @@ import (
 
 func newGrant(g *globals) *cobra.Command {
 	c := group(&cobra.Command{Use: "grant", Short: "Say what may be told to whom, and take it back"})
-	c.AddCommand(newGrantAdd(g), newGrantList(g), newGrantReplace(g), newGrantRenew(g), newGrantRevoke(g))
+	c.AddCommand(newGrantAdd(g), newGrantList(g), newGrantReplace(g), newGrantRenew(g), newGrantRevoke(g), newGrantConfirm(g), newGrantExport(g), newGrantSimulate(g))
 	return c
 }
 
 func newGrantAdd(g *globals) *cobra.Command {
 	var w wish
+	var dry bool
 	c := &cobra.Command{
 		Use:   "add RECIPIENT CATEGORY LEVEL --for PURPOSE --zone ZONE --until WHEN",
 		Short: "Grant a recipient to be told of one category, until a date",
@@ -33,7 +34,7 @@ LEVEL     notice: that something was there, to the minute
           crop, frame, clip: and pictures
 PURPOSE   ` + choices(consent.Purposes()) + `
 ZONE      a zone of the configuration, or everything if that says so; may be
-          given several times; a ring has none
+          given several times; a ring or a head has none
 WHEN      ` + untilForms + `;
           at most ` + inDays(consent.MaxTerm) + ` from now on, for a neighbour ` + inDays(consent.MaxTermNeighbour) + `
 
@@ -45,7 +46,11 @@ DAYS      mon-fri or sat,sun; without, every day. Past midnight the day is
           that on which it began
 HOURS     22:00-06:00, as a clock on the wall shows them; without, all day
 RATE      5/hour or 20/day, or both: so many things, each of which is told
-          from its start to its end`,
+          from its start to its end
+
+A head is the ledger's own, signed, each hour: for an owner who keeps it
+elsewhere, as a witness. With --dry-run nothing is granted, and the very messages
+are shown that it would have told of what was seen lately.`,
 		Example: "  doorbelld grant add home motion details --for home_automation --zone path --until 2026-12-31\n" +
 			"  doorbelld grant add home ring notice --for owner_alert --until 30d\n" +
 			"  doorbelld grant add ann animal notice --label dog --days mon-fri --hours 22:00-06:00 \\\n" +
@@ -59,6 +64,9 @@ RATE      5/hour or 20/day, or both: so many things, each of which is told
 			if err := w.into(&d, time.Now()); err != nil {
 				return err
 			}
+			if dry {
+				return dryRun(c, g, d)
+			}
 			client, err := g.client()
 			if err != nil {
 				return err
@@ -67,6 +75,7 @@ RATE      5/hour or 20/day, or both: so many things, each of which is told
 		},
 	}
 	w.register(c)
+	c.Flags().BoolVar(&dry, "dry-run", false, "give nothing, and show what it would have told")
 	return c
 }
 
@@ -81,11 +90,13 @@ func give(c *cobra.Command, client *console.Client, d gate.Draft) error {
 		fmt.Fprintf(c.OutOrStdout(), "%s is replaced by it, and has ended.\n", d.Supersedes)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "Take it back with `doorbelld grant revoke %s`.\n", made.ID)
+	sayReceipts(c.OutOrStdout(), made.Receipt)
 	return nil
 }
 
 func newGrantReplace(g *globals) *cobra.Command {
 	var w wish
+	var dry bool
 	c := &cobra.Command{
 		Use:   "replace ID [--level LEVEL] [--zone ZONE] [--until WHEN] …",
 		Short: "Replace a grant by another that differs in what is named",
@@ -99,10 +110,11 @@ The flags are those of ` + "`doorbelld grant add`" + `. To lift a limit say it i
 		Example: "  doorbelld grant replace g1 --level notice\n" +
 			"  doorbelld grant replace g1 --zone path --zone lawn --hours 08:00-20:00",
 		Args: takes("ID"),
-		RunE: func(c *cobra.Command, args []string) error { return replace(c, g, args[0], w) },
+		RunE: func(c *cobra.Command, args []string) error { return replace(c, g, args[0], w, dry) },
 	}
 	c.Flags().StringVar(&w.level, "level", "", "the `LEVEL`: "+choices(event.Levels()[1:]))
 	w.register(c)
+	c.Flags().BoolVar(&dry, "dry-run", false, "replace nothing, and show what the other would have told")
 	return c
 }
 
@@ -118,15 +130,16 @@ func newGrantRenew(g *globals) *cobra.Command {
 			if w.until == "" {
 				return usage("say until when with --until: %s", untilForms)
 			}
-			return replace(c, g, args[0], w)
+			return replace(c, g, args[0], w, false)
 		},
 	}
 	c.Flags().StringVar(&w.until, "until", "", "`WHEN` it ends")
 	return c
 }
 
-// replace gives a successor of the grant id, which differs in what was wished.
-func replace(c *cobra.Command, g *globals, id string, w wish) error {
+// replace gives a successor of the grant id, which differs in what was wished, or shows
+// what it would have told.
+func replace(c *cobra.Command, g *globals, id string, w wish, dry bool) error {
 	old, err := word[consent.GrantID](id)
 	if err != nil {
 		return err
@@ -153,6 +166,9 @@ func replace(c *cobra.Command, g *globals, id string, w wish) error {
 		if err := w.into(&d, time.Now()); err != nil {
 			return err
 		}
+		if dry {
+			return dryRun(c, g, d)
+		}
 		return give(c, client, d)
 	}
 	return exitError{exitRefused, fmt.Errorf("there is no grant %s: see `doorbelld grant list`", old)}
@@ -162,7 +178,8 @@ func newGrantList(g *globals) *cobra.Command {
 	return listing[console.Grant]{
 		short: "List all grants ever given, and how each stands",
 		long: `Lists all grants ever given, and how each stands: active, waiting for its first
-day, resting at this time of the week, revoked, superseded by another, or expired.
+day, resting at this time of the week, revoked, superseded by another, expired, or
+unconfirmed since a restore.
 --json gives an array of {"id", "recipient", "category", "labels", "level",
 "purpose", "zones", "schedule", "rate", "given", "from", "until", "supersedes",
 "state", "superseded_by"}, the times in RFC 3339.`,
@@ -219,10 +236,12 @@ func newGrantRevoke(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := client.Revoke(c.Context(), id); err != nil {
+			kept, err := client.Revoke(c.Context(), id)
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is revoked: nothing more is sent under it.\n", id)
+			sayReceipts(c.OutOrStdout(), kept.Receipts...)
 			return nil
 		},
 	}

@@ -42,11 +42,12 @@ func newPause(g *globals) *cobra.Command {
 			how := "until you say otherwise"
 			switch {
 			case p.Counted:
-				how = countedPause(p)
+				how = countedPause(p.PauseStatus)
 			case !p.Until.IsZero():
 				how = "until " + minute(p.Until)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "Everything is paused %s: nobody is told anything. End it with `doorbelld resume`.\n", how)
+			sayReceipts(c.OutOrStdout(), p.Receipt)
 			return nil
 		},
 	}

@@ -89,10 +89,12 @@ func newRecipientRemove(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := client.RemoveRecipient(c.Context(), args[0]); err != nil {
+			kept, err := client.RemoveRecipient(c.Context(), args[0])
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is forgotten, and all that it was granted is taken back.\n", args[0])
+			sayReceipts(c.OutOrStdout(), kept.Receipts...)
 			return nil
 		},
 	}

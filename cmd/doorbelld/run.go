@@ -21,6 +21,7 @@ import (
 	"doorbelld/internal/ledger"
 	"doorbelld/internal/publish/broker"
 	"doorbelld/internal/publish/mqtt"
+	"doorbelld/internal/receipt"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -81,7 +82,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Version: version(), Clock: clock.New(clock.Real()),
 		Eye:     eye.starter(cfg, program, log),
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
-		Log:     log,
+		Log:     log, History: cfg.History, Receipts: &receipt.Store{Dir: filepath.Join(cfg.State, "receipts")},
 	})
 	if err != nil {
 		return err
@@ -182,6 +183,7 @@ func (o owner) ExportLedger(ctx context.Context, w io.Writer) error { return o.l
 // EraseLedger erases what was observed before a time. That it was done has the time of the newest
 // leaf: it does not matter when, and the clock may not be trusted.
 func (o owner) EraseLedger(ctx context.Context, before time.Time) (ledger.Erased, error) {
+	o.Forget(before)
 	return o.ledger.Erase(ctx, time.Time{}, before)
 }
 

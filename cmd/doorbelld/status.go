@@ -33,7 +33,7 @@ func newStatus(g *globals) *cobra.Command {
 daemon started. --watch says so again every 2 seconds until Ctrl-C.
 
 --json gives {"device", "eye", "button", "broker", "clock", "ledger_fault",
-"policy_fault", "pause", "ending", "want", "counts"}; with --watch one such object a line.`,
+"policy_fault", "pause", "ending", "unconfirmed", "want", "counts"}; with --watch one such object a line.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()
@@ -115,7 +115,12 @@ func writeStatus(w io.Writer, s gate.Status) error {
 	for _, e := range s.Ending {
 		rows = append(rows, []string{"ends soon", fmt.Sprintf("%s (%s, %s) on %s: `doorbelld grant renew %[1]s --until WHEN`", e.Grant, e.Recipient, e.Category, minute(e.Until))})
 	}
+	for _, id := range s.Unconfirmed {
+		rows = append(rows, []string{"unconfirmed", fmt.Sprintf("%s came out of a backup, and allows nothing: `doorbelld grant confirm %[1]s`, or `doorbelld grant revoke %[1]s`", id)})
+	}
+	rows = append(rows, heldRow(s)...)
 	rows = append(rows, recipientRows(s.Counts)...)
+	rows = append(rows, reasonRows(s.Counts)...)
 	if s.Counts.Expired > 0 {
 		rows = append(rows, []string{"too late", fmt.Sprintf("%d waited too long for the broker, and were not sent", s.Counts.Expired)})
 	}

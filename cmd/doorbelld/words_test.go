@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"doorbelld/internal/config"
+	"doorbelld/internal/consent"
 	"doorbelld/internal/console"
 	"doorbelld/internal/event"
 	"doorbelld/internal/gate"
@@ -77,6 +78,8 @@ wanted   motion, ring, up to details
 seen     2 motion end, 3 motion start
 to bob   withheld 5 no grant
 to home  released 5 motion; delivered 4; withdrawn 1 revoked
+why      no grant: nobody granted it: ` + "`doorbelld grant add`" + ` would
+why      revoked: the grant was taken back: ` + "`doorbelld grant add`" + ` gives another
 `,
 		},
 		"ill": {
@@ -106,6 +109,7 @@ paused     until 31 December 2026 23:59
 wanted     nothing: nobody is granted anything that can be told now
 seen       nothing
 ends soon  g3 (bob, animal) on 31 December 2026 23:59: ` + "`doorbelld grant renew g3 --until WHEN`" + `
+silent     everything is paused: ` + "`doorbelld resume`" + ` ends it
 too late   9 waited too long for the broker, and were not sent
 ignored    12 rings, which came too fast
 `,
@@ -143,5 +147,67 @@ func TestVersionText(t *testing.T) {
 	info.Settings = []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}}
 	if got, want := versionText(info), "doorbelld v0.1.0 (commit abc, with changes, go1.26.8)"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// Whatever keeps something from being told, the status says what it means.
+func TestEveryReasonHasAdvice(t *testing.T) {
+	for _, r := range consent.Reasons() {
+		if r == consent.Granted {
+			continue
+		}
+		rows := reasonRows(gate.Counts{Withheld: map[string]map[string]int{"ann": {r.String(): 1}}})
+		if len(rows) != 1 || !strings.HasPrefix(rows[0][1], r.String()+": ") {
+			t.Errorf("%s: %v", r, rows)
+		}
+	}
+}
+
+// Whatever holds everything back now, the status says what to do about it, and the
+// first that would have to be mended.
+func TestSilenceIsExplained(t *testing.T) {
+	s := gate.Status{Want: gate.WantStatus{Categories: []event.Category{event.Motion}}, Clock: gate.ClockStatus{Trusted: true}}
+	step := func(want string) {
+		t.Helper()
+		rows := heldRow(s)
+		if want == "" && rows != nil || want != "" && (len(rows) != 1 || !strings.Contains(rows[0][1], want)) {
+			t.Errorf("%v, want %q", rows, want)
+		}
+	}
+	step("")
+	s.Want.Categories = nil
+	step("`doorbelld grant add` gives one")
+	s.Unconfirmed = []consent.GrantID{3}
+	step("`doorbelld grant confirm ID`")
+	s.Clock.Trusted = false
+	step("`doorbelld clock confirm`")
+	s.Policy = "unread"
+	step("install the doorbelld that wrote them")
+	s.Ledger = "broken"
+	step("make room on the disk")
+	s.Paused.Paused = true
+	step("`doorbelld resume`")
+}
+
+// Giving takes one command and taking back takes one, of as many words; neither asks
+// back, and what has to be said besides has to be said for the giving.
+func TestTakingBackIsAsShortAsGiving(t *testing.T) {
+	for give, back := range map[string]string{"grant add": "grant revoke", "recipient add": "recipient remove", "resume": "pause"} {
+		words := map[string]int{}
+		for _, name := range []string{give, back} {
+			c, rest, err := newRoot().Find(strings.Fields(name))
+			if err != nil || len(rest) > 0 || !c.Runnable() {
+				t.Fatalf("%s: %v, %v", name, err, rest)
+			}
+			use := strings.Fields(c.Use)
+			for _, w := range use {
+				if !strings.HasPrefix(w, "[") { // what may be left out
+					words[name]++
+				}
+			}
+		}
+		if len(strings.Fields(give)) != len(strings.Fields(back)) || words[back] > words[give] {
+			t.Errorf("%s takes %d words, %s %d", give, words[give], back, words[back])
+		}
 	}
 }

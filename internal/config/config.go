@@ -59,9 +59,10 @@ type Config struct {
 	Button     *Button // nil: there is none
 	Broker     Broker
 	Access     Access
-	State      string // folder of the database; not in Runtime
-	Runtime    string // folder of the socket
-	Models     string // folder in which models are looked for; neither State nor Runtime is in it
+	History    time.Duration // for how long what was seen is remembered; 0: not at all
+	State      string        // folder of the database; not in Runtime
+	Runtime    string        // folder of the socket
+	Models     string        // folder in which models are looked for; neither State nor Runtime is in it
 	Log        Log
 }
 

@@ -51,6 +51,7 @@ func TestDefaults(t *testing.T) {
 		Motion:     Motion{Smallest: 0.08},
 		Detect:     Detect{Model: model.Fast},
 		Broker:     Broker{Embedded: true, Listen: netip.MustParseAddrPort("127.0.0.1:1883")},
+		History:    72 * time.Hour,
 		State:      "/var/lib/doorbelld",
 		Runtime:    "/run/doorbelld",
 		Models:     "/var/lib/doorbelld/models",
@@ -84,6 +85,7 @@ broker:
 state: state
 runtime: ../run
 access: {owner: anna, owner_group: door_owners, household_group: family}
+history: 0
 log: {level: debug}
 button:
   chip: pinctrl-rp1
@@ -733,6 +735,7 @@ What moves is noticed if it is at least 8 % as high as the picture.
 Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 `},
 		"a camera that chooses": {least + "motion: {smallest: 0.125}\nbroker: {url: 'mqtt://h', username: bell, password_file: pw}\n", `
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
@@ -741,6 +744,7 @@ What moves is noticed if it is at least 12.5 % as high as the picture.
 Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the broker at h:1883, as user "bell" with the password in /etc/doorbelld/pw; the way there is not encrypted.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 `},
 		"a camera that chooses its rate": {`
 device: d
@@ -754,6 +758,7 @@ What moves is noticed if it is at least 8 % as high as the picture.
 Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the broker at h:1883, without a user name; the way there is not encrypted.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 `},
 		"clip": {`
 device: d
@@ -767,6 +772,7 @@ What moves is noticed if it is at least 8 % as high as the picture.
 Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, any free port.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 `},
 		"button": {least + "button: {line: 17, led: {line: 27}}\n", `
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
@@ -776,6 +782,7 @@ Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (f
 The button is on line 17 of gpiochip0, pulled up; it is pressed while that is low for 30ms or longer. Held for 5 seconds it pauses everything for an hour. An LED on line 27 of gpiochip0, lit by high, shows that somebody is told something.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 `},
 		"a button by name, wired the other way": {least + "button: {chip: pinctrl-rp1, line: GPIO17, pull: down, debounce: 0s}\n", `
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
@@ -785,6 +792,7 @@ Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (f
 The button is on line GPIO17 of pinctrl-rp1, pulled down; it is pressed while that is high for 0s or longer. Held for 5 seconds it pauses everything for an hour.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 `},
 		"access": {least + "access: {owner: anna, owner_group: door, household_group: family}\n", `
 The camera at /dev/video0 is watched; format, size and rate are chosen by what it offers.
@@ -793,6 +801,7 @@ What moves is noticed if it is at least 8 % as high as the picture.
 Animals, persons and vehicles are told apart by the model yolo-fastest-1.1-xl (fast), out of the folder /var/lib/doorbelld/models.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 Grants can also be given and taken back by anna and the members of door.
 The members of family can pause everything and ask who sees what.
 `},
@@ -803,6 +812,7 @@ What moves is noticed if it is at least 8 % as high as the picture.
 Nothing tells animals, persons and vehicles apart: what moves is motion.
 What is granted goes to the embedded broker, which only programs on this machine can reach, at 127.0.0.1, port 1883.
 Grants, releases and what waits to be sent are kept in /var/lib/doorbelld; the commands reach the daemon through a socket in /run/doorbelld.
+What was seen is remembered on this device for 72 hours, and told to nobody.
 `},
 	} {
 		t.Run(name, func(t *testing.T) {

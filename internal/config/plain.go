@@ -24,6 +24,9 @@ func (c *Config) Plain() []string {
 		c.Broker.plain(),
 		fmt.Sprintf("Grants, releases and what waits to be sent are kept in %s; the commands reach the daemon through a socket in %s.", c.State, c.Runtime),
 	)
+	if c.History > 0 {
+		lines = append(lines, fmt.Sprintf("What was seen is remembered on this device for %d hours, and told to nobody.", int(c.History.Hours())))
+	}
 	return append(lines, c.Access.plain()...)
 }
 

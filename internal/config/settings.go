@@ -46,6 +46,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	motion, detect := top.take("motion"), top.take("detect")
 	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
 	access := top.take("access")
+	history := top.take("history")
 	top.close()
 
 	c := &Config{}
@@ -60,6 +61,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	c.Button = readButton(button)
 	c.Broker = readBroker(broker.section())
 	c.Access = readAccess(access.section())
+	c.History = readHistory(history)
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())
 	c.Models = readModels(detect, around, c.State)

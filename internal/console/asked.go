@@ -2,6 +2,9 @@ package console
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
 	"time"
 
 	"doorbelld/internal/consent"
@@ -10,7 +13,10 @@ import (
 )
 
 // asked puts requests to the Owner and shapes the answers.
-type asked struct{ Owner }
+type asked struct {
+	Owner
+	log *slog.Logger
+}
 
 func (a asked) recipients(context.Context) (any, error) {
 	p, _ := a.Policy()
@@ -22,7 +28,43 @@ func (a asked) addRecipient(ctx context.Context, r consent.Recipient) (any, erro
 }
 
 func (a asked) removeRecipient(ctx context.Context, r removal) (any, error) {
-	return nil, a.RemoveRecipient(ctx, r.Name)
+	before, m := a.Policy()
+	if err := a.RemoveRecipient(ctx, r.Name); err != nil {
+		return nil, err
+	}
+	var ended []consent.GrantID
+	for _, g := range before.Grants() {
+		if g.Recipient == r.Name && before.Standing(g.ID, m.Now) > consent.Superseded {
+			ended = append(ended, g.ID)
+		}
+	}
+	return a.receipts(ctx, ended...), nil
+}
+
+// receipts gives the places of the receipts of grants. One that cannot be had does not
+// undo what was done.
+func (a asked) receipts(ctx context.Context, ids ...consent.GrantID) Receipts {
+	all := Receipts{Receipts: []string{}}
+	for _, id := range ids {
+		k, err := a.Receipt(ctx, id)
+		if err != nil {
+			a.log.Warn("no receipt", "grant", id.String(), "error", err)
+			continue
+		}
+		if k.Path != "" {
+			all.Receipts = append(all.Receipts, k.Path)
+		}
+	}
+	return all
+}
+
+// given adds the receipt of a grant.
+func (a asked) given(ctx context.Context, g consent.Grant) Given {
+	made := Given{Grant: g}
+	for _, path := range a.receipts(ctx, g.ID).Receipts {
+		made.Receipt = path
+	}
+	return made
 }
 
 func (a asked) grants(context.Context) (any, error) {
@@ -32,11 +74,52 @@ func (a asked) grants(context.Context) (any, error) {
 
 func (a asked) addGrant(ctx context.Context, d gate.Draft) (any, error) {
 	g, err := a.AddGrant(ctx, d)
-	return g, err
+	if err != nil {
+		return nil, err
+	}
+	if d.Supersedes != 0 {
+		a.receipts(ctx, d.Supersedes)
+	}
+	return a.given(ctx, g), nil
 }
 
 func (a asked) revoke(ctx context.Context, r revocation) (any, error) {
-	return nil, a.Revoke(ctx, r.Grant)
+	if err := a.Revoke(ctx, r.Grant); err != nil {
+		return nil, err
+	}
+	return a.receipts(ctx, r.Grant), nil
+}
+
+func (a asked) confirm(ctx context.Context, r revocation) (any, error) {
+	g, err := a.Confirm(ctx, r.Grant)
+	if err != nil {
+		return nil, err
+	}
+	return a.given(ctx, g), nil
+}
+
+func (a asked) receipt(ctx context.Context, r revocation) (any, error) {
+	k, err := a.Receipt(ctx, r.Grant)
+	return k, err
+}
+
+func (a asked) try(ctx context.Context, d gate.Draft) (any, error) {
+	t, err := a.Try(ctx, d)
+	return t, err
+}
+
+func (a asked) simulate(ctx context.Context, p gate.Proposal) (any, error) {
+	t, err := a.Simulate(ctx, p)
+	return t, err
+}
+
+func (a asked) report(ctx context.Context, s span) (any, error) {
+	// A long one takes longer than others are given, to be asked for and to be read.
+	r, err := a.Report(context.WithoutCancel(ctx), s.From, s.To)
+	if err != nil {
+		return nil, err
+	}
+	return stream(func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }), nil
 }
 
 // pause answers with the pause that is in force, which may be a longer one.
@@ -47,7 +130,14 @@ func (a asked) pause(ctx context.Context, p pause) (any, error) {
 	if err := a.Pause(ctx, time.Duration(p.Seconds)*time.Second); err != nil {
 		return nil, err
 	}
-	return a.Status().Paused, nil
+	made := Paused{PauseStatus: a.Status().Paused}
+	switch k, err := a.PauseReceipt(ctx); {
+	case err != nil:
+		a.log.Warn("no receipt of the pause", "error", err)
+	default:
+		made.Receipt = k.Path
+	}
+	return made, nil
 }
 
 func (a asked) resume(ctx context.Context) (any, error) { return nil, a.Resume(ctx) }
@@ -102,6 +192,8 @@ func grants(p consent.Policy, m consent.Moment) []Grant {
 			state = Superseded
 		case consent.Expired:
 			state = Expired
+		case consent.Unconfirmed:
+			state = Unconfirmed
 		case consent.BeforeGrant:
 			state = Waiting
 		case consent.OffSchedule:

@@ -72,8 +72,8 @@ func (c *Client) AddRecipient(ctx context.Context, r consent.Recipient) error {
 }
 
 // RemoveRecipient forgets a party and takes back all that it was granted.
-func (c *Client) RemoveRecipient(ctx context.Context, name string) error {
-	return c.act(ctx, "DELETE", "/v1/recipients", removal{name})
+func (c *Client) RemoveRecipient(ctx context.Context, name string) (Receipts, error) {
+	return ask[Receipts](ctx, c, "DELETE", "/v1/recipients", removal{name})
 }
 
 // Grants lists every grant ever given, by id.
@@ -82,19 +82,46 @@ func (c *Client) Grants(ctx context.Context) ([]Grant, error) {
 }
 
 // AddGrant gives a grant.
-func (c *Client) AddGrant(ctx context.Context, d gate.Draft) (consent.Grant, error) {
-	return ask[consent.Grant](ctx, c, "POST", "/v1/grants", d)
+func (c *Client) AddGrant(ctx context.Context, d gate.Draft) (Given, error) {
+	return ask[Given](ctx, c, "POST", "/v1/grants", d)
 }
 
 // Revoke takes a grant back. When it returns nil nothing more starts under it.
-func (c *Client) Revoke(ctx context.Context, id consent.GrantID) error {
-	return c.act(ctx, "POST", "/v1/grants/revoke", revocation{id})
+func (c *Client) Revoke(ctx context.Context, id consent.GrantID) (Receipts, error) {
+	return ask[Receipts](ctx, c, "POST", "/v1/grants/revoke", revocation{id})
+}
+
+// Confirm lets a grant that came out of a backup act again.
+func (c *Client) Confirm(ctx context.Context, id consent.GrantID) (Given, error) {
+	return ask[Given](ctx, c, "POST", "/v1/grants/confirm", revocation{id})
+}
+
+// Receipt signs what is on record about a grant, as it stands now.
+func (c *Client) Receipt(ctx context.Context, id consent.GrantID) (gate.Kept, error) {
+	return ask[gate.Kept](ctx, c, "POST", "/v1/grants/receipt", revocation{id})
+}
+
+// Try gives what a grant would have told, and gives nothing to anybody.
+func (c *Client) Try(ctx context.Context, d gate.Draft) (gate.Trial, error) {
+	return ask[gate.Trial](ctx, c, "POST", "/v1/grants/try", d)
+}
+
+// Simulate is Try for a whole policy.
+func (c *Client) Simulate(ctx context.Context, p gate.Proposal) (gate.Trial, error) {
+	return ask[gate.Trial](ctx, c, "POST", "/v1/simulate", p)
+}
+
+// Report tells what is on record from a moment up to another.
+func (c *Client) Report(ctx context.Context, from, to time.Time) (gate.Report, error) {
+	patient := *c
+	patient.http.Timeout = exportTime
+	return ask[gate.Report](ctx, &patient, "POST", "/v1/report", span{from, to})
 }
 
 // Pause denies everything for d, in whole seconds, or until Resume if d is zero.
 // It gives the pause in force, which is a longer one if that ran already.
-func (c *Client) Pause(ctx context.Context, d time.Duration) (gate.PauseStatus, error) {
-	return ask[gate.PauseStatus](ctx, c, "POST", "/v1/pause", pause{int64(d / time.Second)})
+func (c *Client) Pause(ctx context.Context, d time.Duration) (Paused, error) {
+	return ask[Paused](ctx, c, "POST", "/v1/pause", pause{int64(d / time.Second)})
 }
 
 // Resume ends a pause.

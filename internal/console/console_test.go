@@ -118,14 +118,14 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(want, g); d != "" {
+		if d := cmp.Diff(Given{want, "/receipts/" + want.ID.String()}, g); d != "" {
 			t.Errorf("AddGrant: %s", d)
 		}
 		want.ID++
 		draft.Until, want.Until = draft.Until.Add(time.Hour), want.Until.Add(time.Hour)
 	}
-	if err := c.Revoke(ctx, 2); err != nil {
-		t.Fatal(err)
+	if r, err := c.Revoke(ctx, 2); err != nil || !cmp.Equal(r.Receipts, []string{"/receipts/g2"}) {
+		t.Fatal(r, err)
 	}
 	o.now = o.now.Add(time.Hour) // the end of g1
 	all, err := c.Grants(ctx)
@@ -149,7 +149,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("WhoSees: %s", d)
 	}
 
-	if s, err := c.Pause(ctx, time.Hour); err != nil || !cmp.Equal(s, gate.PauseStatus{Paused: true, Until: o.now.Add(time.Hour)}) {
+	if s, err := c.Pause(ctx, time.Hour); err != nil || !cmp.Equal(s, Paused{gate.PauseStatus{Paused: true, Until: o.now.Add(time.Hour)}, "/receipts/pause"}) {
 		t.Errorf("Pause: %v, %v", s, err)
 	}
 	if s, err := c.Pause(ctx, time.Minute); err != nil || !s.Until.Equal(o.now.Add(time.Hour)) {
@@ -158,7 +158,7 @@ func TestRoundTrip(t *testing.T) {
 	if who, err := c.WhoSees(ctx); err != nil || who.Held != consent.Paused || len(who.Recipients) != 1 {
 		t.Errorf("WhoSees in a pause: %v, %v", who, err)
 	}
-	if s, err := c.Pause(ctx, 0); err != nil || !cmp.Equal(s, gate.PauseStatus{Paused: true}) {
+	if s, err := c.Pause(ctx, 0); err != nil || !cmp.Equal(s, Paused{gate.PauseStatus{Paused: true}, "/receipts/pause"}) {
 		t.Errorf("Pause without an end: %v, %v", s, err)
 	}
 	if err := c.Resume(ctx); err != nil {
@@ -183,8 +183,30 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("Ring: %v, %v", rung, err)
 	}
 
-	if err := c.RemoveRecipient(ctx, "home"); err != nil {
+	if k, err := c.Receipt(ctx, 1); err != nil || k.Note != "signed" {
+		t.Errorf("Receipt: %v, %v", k, err)
+	}
+	if tried, err := c.Try(ctx, draft); err != nil || tried.Seen != 7 || len(mustPolicy(o).Grants()) != 3 {
+		t.Errorf("Try: %v, %v", tried, err)
+	}
+	if tried, err := c.Simulate(ctx, gate.Proposal{Recipients: []consent.Recipient{home}, Grants: []gate.Draft{draft, draft}}); err != nil || tried.Seen != 2 {
+		t.Errorf("Simulate: %v, %v", tried, err)
+	}
+	if r, err := c.Report(ctx, o.now.Add(-time.Hour), o.now); err != nil || !r.To.Equal(o.now) {
+		t.Errorf("Report: %v, %v", r, err)
+	}
+	if err := o.apply(consent.Restore{}); err != nil {
 		t.Fatal(err)
+	}
+	if all, err := c.Grants(ctx); err != nil || all[2].State != Unconfirmed {
+		t.Errorf("after a restore: %v, %v", all, err)
+	}
+	if g, err := c.Confirm(ctx, 3); err != nil || g.ID != 3 || g.Receipt != "/receipts/g3" {
+		t.Errorf("Confirm: %v, %v", g, err)
+	}
+
+	if r, err := c.RemoveRecipient(ctx, "home"); err != nil || !cmp.Equal(r.Receipts, []string{"/receipts/g1", "/receipts/g3"}) {
+		t.Fatal(r, err)
 	}
 	if all, err := c.Grants(ctx); err != nil || all[2].State != Revoked {
 		t.Errorf("after RemoveRecipient: %v, %v", all, err)
@@ -217,12 +239,21 @@ func TestRefusals(t *testing.T) {
 	}
 	for name, call := range map[string]func() error{
 		"recipient twice":             func() error { return c.AddRecipient(ctx, consent.Recipient{Name: "home", Kind: consent.Owner}) },
-		"remove an unknown recipient": func() error { return c.RemoveRecipient(ctx, "nobody") },
-		"revoke an unknown grant":     func() error { return c.Revoke(ctx, 7) },
-		"unknown recipient":           spoiled(func(d *gate.Draft) { d.Recipient = "nobody" }),
-		"past expiry":                 spoiled(func(d *gate.Draft) { d.Until = o.now.Add(-time.Second) }),
-		"no expiry":                   spoiled(func(d *gate.Draft) { d.Until = time.Time{} }),
-		"no zone":                     spoiled(func(d *gate.Draft) { d.Zones = nil }),
+		"remove an unknown recipient": func() error { _, err := c.RemoveRecipient(ctx, "nobody"); return err },
+		"revoke an unknown grant":     func() error { _, err := c.Revoke(ctx, 7); return err },
+		"confirm an unknown grant":    func() error { _, err := c.Confirm(ctx, 7); return err },
+		"a receipt of none":           func() error { _, err := c.Receipt(ctx, 7); return err },
+		"try for nobody": func() error {
+			d := draft
+			d.Recipient = "nobody"
+			_, err := c.Try(ctx, d)
+			return err
+		},
+		"a report of no time": func() error { _, err := c.Report(ctx, o.now, o.now); return err },
+		"unknown recipient":   spoiled(func(d *gate.Draft) { d.Recipient = "nobody" }),
+		"past expiry":         spoiled(func(d *gate.Draft) { d.Until = o.now.Add(-time.Second) }),
+		"no expiry":           spoiled(func(d *gate.Draft) { d.Until = time.Time{} }),
+		"no zone":             spoiled(func(d *gate.Draft) { d.Zones = nil }),
 		"clock set back": func() error {
 			now := o.now
 			defer func() { o.now = now }()

@@ -3,11 +3,16 @@
 //
 //	GET    /v1/recipients          []consent.Recipient
 //	POST   /v1/recipients          consent.Recipient      make a party known
-//	DELETE /v1/recipients          {"name"}               forget it, and revoke its grants
+//	DELETE /v1/recipients          {"name"}               forget it, and revoke its grants: Receipts
 //	GET    /v1/grants              []Grant                all ever given, and how each stands
-//	POST   /v1/grants              gate.Draft             give one: the consent.Grant
-//	POST   /v1/grants/revoke       {"grant"}              take one back
-//	POST   /v1/pause               {"seconds"}            0: until resumed: the gate.PauseStatus
+//	POST   /v1/grants              gate.Draft             give one: Given
+//	POST   /v1/grants/revoke       {"grant"}              take one back: Receipts
+//	POST   /v1/grants/confirm      {"grant"}              let one out of a backup act again: Given
+//	POST   /v1/grants/receipt      {"grant"}              as it stands: the gate.Kept
+//	POST   /v1/grants/try          gate.Draft             what it would have told, given to nobody: gate.Trial
+//	POST   /v1/simulate            gate.Proposal          the same for a whole policy: gate.Trial
+//	POST   /v1/report              {"from", "to"}         the gate.Report
+//	POST   /v1/pause               {"seconds"}            0: until resumed: Paused
 //	POST   /v1/resume
 //	POST   /v1/ring                                       ring as the button would: Rung
 //	POST   /v1/clock/confirm                              the gate.ClockStatus

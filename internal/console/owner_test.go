@@ -102,6 +102,43 @@ func (o *heldOwner) Pause(_ context.Context, d time.Duration) error {
 	return o.apply(c)
 }
 
+func (o *heldOwner) Confirm(_ context.Context, id consent.GrantID) (consent.Grant, error) {
+	if err := o.apply(consent.Confirm{Grant: id, From: o.now}); err != nil {
+		return consent.Grant{}, err
+	}
+	return mustPolicy(o).Grants()[id-1], nil
+}
+
+func (o *heldOwner) Receipt(_ context.Context, id consent.GrantID) (gate.Kept, error) {
+	if p := mustPolicy(o); int(id) > len(p.Grants()) {
+		return gate.Kept{}, notDone{errors.New("there is no such grant")}
+	}
+	return gate.Kept{Path: "/receipts/" + id.String(), Note: "signed"}, nil
+}
+
+func (o *heldOwner) PauseReceipt(context.Context) (gate.Kept, error) {
+	return gate.Kept{Path: "/receipts/pause", Note: "signed"}, nil
+}
+
+func (o *heldOwner) Try(_ context.Context, d gate.Draft) (gate.Trial, error) {
+	p := mustPolicy(o)
+	if _, err := p.Apply(consent.AddGrant{Grant: d.Grant(p.NextID(), o.now)}); err != nil {
+		return gate.Trial{}, notDone{err}
+	}
+	return gate.Trial{Seen: 7, Sentences: []string{d.Recipient}}, nil
+}
+
+func (o *heldOwner) Simulate(_ context.Context, p gate.Proposal) (gate.Trial, error) {
+	return gate.Trial{Seen: len(p.Grants)}, nil
+}
+
+func (o *heldOwner) Report(_ context.Context, from, to time.Time) (gate.Report, error) {
+	if !to.After(from) {
+		return gate.Report{}, notDone{errors.New("no time in it")}
+	}
+	return gate.Report{From: from, To: to}, nil
+}
+
 func (o *heldOwner) Resume(context.Context) error { return o.apply(consent.Resume{}) }
 
 // Ring tells all who are known; without any it is refused.

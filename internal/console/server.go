@@ -28,6 +28,12 @@ type Owner interface {
 	RemoveRecipient(ctx context.Context, name string) error
 	AddGrant(context.Context, gate.Draft) (consent.Grant, error)
 	Revoke(context.Context, consent.GrantID) error
+	Confirm(context.Context, consent.GrantID) (consent.Grant, error)
+	Receipt(context.Context, consent.GrantID) (gate.Kept, error)
+	PauseReceipt(context.Context) (gate.Kept, error)
+	Try(context.Context, gate.Draft) (gate.Trial, error)
+	Simulate(context.Context, gate.Proposal) (gate.Trial, error)
+	Report(ctx context.Context, from, to time.Time) (gate.Report, error)
 	Pause(context.Context, time.Duration) error
 	Resume(context.Context) error
 	Ring(context.Context) (told []string, err error)
@@ -125,22 +131,27 @@ type handler struct {
 }
 
 func newHandler(o Owner, log *slog.Logger) *handler {
-	a := asked{o}
+	a := asked{o, log}
 	return &handler{log: log, endpoints: map[string]endpoint{
-		"GET /v1/recipients":     bare(a.recipients),
-		"POST /v1/recipients":    with(a.addRecipient),
-		"DELETE /v1/recipients":  with(a.removeRecipient),
-		"GET /v1/grants":         bare(a.grants),
-		"POST /v1/grants":        with(a.addGrant),
-		"POST /v1/grants/revoke": with(a.revoke),
-		"POST /v1/pause":         with(a.pause),
-		"POST /v1/resume":        bare(a.resume),
-		"POST /v1/ring":          bare(a.ring),
-		"POST /v1/clock/confirm": bare(a.confirmClock),
-		"GET /v1/who-sees":       bare(a.whoSees),
-		"GET /v1/status":         bare(a.status),
-		"GET /v1/ledger":         bare(a.ledger),
-		"POST /v1/ledger/erase":  with(a.eraseLedger),
+		"GET /v1/recipients":      bare(a.recipients),
+		"POST /v1/recipients":     with(a.addRecipient),
+		"DELETE /v1/recipients":   with(a.removeRecipient),
+		"GET /v1/grants":          bare(a.grants),
+		"POST /v1/grants":         with(a.addGrant),
+		"POST /v1/grants/revoke":  with(a.revoke),
+		"POST /v1/grants/confirm": with(a.confirm),
+		"POST /v1/grants/receipt": with(a.receipt),
+		"POST /v1/grants/try":     with(a.try),
+		"POST /v1/simulate":       with(a.simulate),
+		"POST /v1/report":         with(a.report),
+		"POST /v1/pause":          with(a.pause),
+		"POST /v1/resume":         bare(a.resume),
+		"POST /v1/ring":           bare(a.ring),
+		"POST /v1/clock/confirm":  bare(a.confirmClock),
+		"GET /v1/who-sees":        bare(a.whoSees),
+		"GET /v1/status":          bare(a.status),
+		"GET /v1/ledger":          bare(a.ledger),
+		"POST /v1/ledger/erase":   with(a.eraseLedger),
 	}}
 }
 

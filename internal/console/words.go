@@ -6,6 +6,7 @@ import (
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/enum"
+	"doorbelld/internal/gate"
 )
 
 // A Grant is one that was given at some time, and how it stands now.
@@ -13,6 +14,23 @@ type Grant struct {
 	consent.Grant
 	State        State           `json:"state"`
 	SupersededBy consent.GrantID `json:"superseded_by,omitzero"`
+}
+
+// Given is a grant that was given or confirmed, and where its receipt lies.
+type Given struct {
+	consent.Grant
+	Receipt string `json:"receipt,omitempty"` // "": it could not be kept
+}
+
+// Receipts says where the receipts of an act lie; none that could not be kept.
+type Receipts struct {
+	Receipts []string `json:"receipts"`
+}
+
+// Paused is the pause in force, and where its receipt lies.
+type Paused struct {
+	gate.PauseStatus
+	Receipt string `json:"receipt,omitempty"`
 }
 
 // State is how a grant stands. The zero State is invalid.
@@ -27,12 +45,15 @@ const (
 	Revoked          // taken back
 	Superseded       // replaced by another
 	Expired
+	Unconfirmed // it came out of a backup, and was not confirmed yet
 )
 
-var stateNames = []string{Active: "active", Waiting: "waiting", Resting: "resting", Revoked: "revoked", Superseded: "superseded", Expired: "expired"}
+var stateNames = []string{Active: "active", Waiting: "waiting", Resting: "resting", Revoked: "revoked", Superseded: "superseded", Expired: "expired", Unconfirmed: "unconfirmed"}
 
 // States lists all of them.
-func States() []State { return []State{Active, Waiting, Resting, Revoked, Superseded, Expired} }
+func States() []State {
+	return []State{Active, Waiting, Resting, Revoked, Superseded, Expired, Unconfirmed}
+}
 
 // Over reports whether nothing will ever be told under such a grant.
 func (s State) Over() bool { return s == Revoked || s == Superseded || s == Expired }
@@ -75,6 +96,10 @@ type (
 	}
 	revocation struct {
 		Grant consent.GrantID `json:"grant"`
+	}
+	span struct {
+		From time.Time `json:"from"`
+		To   time.Time `json:"to"`
 	}
 	pause struct {
 		Seconds int64 `json:"seconds"` // 0: until resumed

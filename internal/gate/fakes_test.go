@@ -205,6 +205,7 @@ type bench struct {
 	clock   *fakeClock
 	eyes    chan *fakeEye // started ones
 	session chan *fakeSession
+	dir     string
 	stop    func()
 }
 
@@ -233,7 +234,7 @@ func openBenchWith(t *testing.T, dir string, set func(*Options), sessions ...*fa
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, ledger: l, clock: &fakeClock{trusted: true}, eyes: make(chan *fakeEye, 100), session: make(chan *fakeSession, len(sessions)+1)}
+	b := &bench{t: t, dir: dir, ledger: l, clock: &fakeClock{trusted: true}, eyes: make(chan *fakeEye, 100), session: make(chan *fakeSession, len(sessions)+1)}
 	for _, s := range sessions {
 		b.session <- s
 	}

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +47,16 @@ func (h *history) take() []ledger.Moment {
 	all := h.recent
 	h.recent = nil
 	return all
+}
+
+// Forget drops what was seen before a time and is not on disk yet.
+func (g *Gate) Forget(before time.Time) {
+	h := g.register.history
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.recent = slices.DeleteFunc(h.recent, func(m ledger.Moment) bool { return m.At.Before(before) })
 }
 
 // read gives what was seen since a time, in the order in which it was seen. unread is

@@ -41,7 +41,7 @@ type keeper struct {
 	marks   map[consent.GrantID]mark // where each grant stands in the ledger
 	pauseAt mark                     // where the last pause does, as given
 	expired map[consent.GrantID]bool // those whose end is on record
-	ends    time.Time                // ends up to this one are on record, though it is erased which
+	ends    time.Time                // ends up to this one are on record, though it cannot be read which
 
 	requests, faults *seldom
 
@@ -98,13 +98,13 @@ func (k *keeper) take(leaf ledger.Leaf) error {
 		return err
 	}
 	if leaf.Kind == ledger.KindExpire {
-		if leaf.Erased {
+		body, err := decode[expireBody](leaf.Body)
+		if leaf.Erased || err != nil { // nothing but that it need not be recorded again depends on it
 			k.ends = leaf.At
 			return nil
 		}
-		body, err := decode[expireBody](leaf.Body)
 		k.expired[body.Grant] = true
-		return err
+		return nil
 	}
 	c, _, err := change(leaf)
 	if err != nil {
@@ -188,9 +188,8 @@ func (k *keeper) known(err error) error {
 // narrow lets a change that takes something away act at once, in memory, cuts
 // the connection if what it forbids is on its way out, and then records it. When
 // it returns, even with an error, no message that the change forbids starts any
-// more.
-func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(consent.GrantID) bool) error {
-	began := time.Now()
+// more. How long that took since it began, when it was asked for, goes on record.
+func (k *keeper) narrow(ctx context.Context, began time.Time, c consent.Change, forbids func(consent.GrantID) bool) error {
 	k.mu.Lock()
 	before := k.policy
 	next, err := k.policy.Apply(c)
@@ -319,19 +318,14 @@ func (k *keeper) decide(e event.Event, told func(recipient string) consent.Grant
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m, _ := k.moment()
-	return decideAll(k.policy, m, e, told), m.Now
-}
-
-// decideAll asks p for every recipient that it knows.
-func decideAll(p consent.Policy, m consent.Moment, e event.Event, told func(recipient string) consent.GrantID) (all []consent.Decision) {
-	for _, r := range p.Recipients() {
+	for _, r := range k.policy.Recipients() {
 		theirs, under := e, told(r.Name)
 		if under == 0 && e.Phase == event.Update {
 			theirs.Phase = event.Start
 		}
-		all = append(all, p.Continue(theirs, r.Name, under, m))
+		all = append(all, k.policy.Continue(theirs, r.Name, under, m))
 	}
-	return all
+	return all, m.Now
 }
 
 // decideFor asks for one recipient.

@@ -9,11 +9,12 @@ import (
 // A mark says where a grant stands in the ledger. An index of 0, which is that of the
 // key, is none.
 type mark struct {
-	given     int64 // the leaf that gave it
-	confirmed int64 // that let it act again after a restore
-	ended     int64 // that took it back or replaced it
-	givenAt   time.Time
-	endedAt   time.Time
+	given       int64 // the leaf that gave it
+	confirmed   int64 // that let it act again after a restore
+	ended       int64 // that took it back or replaced it
+	givenAt     time.Time
+	confirmedAt time.Time
+	endedAt     time.Time
 }
 
 // note marks what c did, which was recorded at index. before is the policy without c.
@@ -40,7 +41,7 @@ func (k *keeper) note(c consent.Change, before consent.Policy, index int64, at t
 		}
 	case consent.Confirm:
 		m := k.marks[c.Grant]
-		m.confirmed = index
+		m.confirmed, m.confirmedAt = index, at
 		k.marks[c.Grant] = m
 	case consent.Pause:
 		if !c.Settles {

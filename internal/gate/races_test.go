@@ -145,7 +145,7 @@ type house struct{ races, started, cut int }
 func (h *house) race(t *testing.T, a *air, d *rand.Rand, n int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var cuts atomic.Int64
-	g, err := New(ctx, Options{Device: "front", Ledger: &memory{}, Clock: &fakeClock{trusted: true}, Log: quiet()})
+	g, err := New(ctx, Options{Device: "front", Ledger: &inMemory{}, Clock: &fakeClock{trusted: true}, Log: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,28 +30,32 @@ func (g *Gate) Receipt(ctx context.Context, id consent.GrantID) (Kept, error) {
 	at := g.keeper.marks[id]
 	g.keeper.mu.Unlock()
 	r := receipt.Receipt{EventType: receipt.Given, LedgerIndex: at.given, EventTime: at.givenAt, WithdrawalMethod: fmt.Sprintf("doorbelld grant revoke %s", id)}
-	who := fmt.Sprintf("%s (grant %s)", grant.Recipient, id)
-	says := who + " " + grant.Told(m.Now.Location()) + "."
-	back := fmt.Sprintf("It can be taken back at any time, and then ends at once: `%s`.", r.WithdrawalMethod)
-	switch policy.Standing(id, m.Now) {
+	says := grant.Recipient + " " + grant.Told(m.Now.Location()) + "."
+	ended := func(how string) {
+		r.WithdrawalMethod = "none is needed"
+		r.Sentences = []string{fmt.Sprintf("Grant %s %s, and allows nothing any more.", id, how), "It said: " + says}
+	}
+	standing := policy.Standing(id, m.Now)
+	switch standing {
 	case consent.Revoked:
 		r.EventType, r.LedgerIndex, r.EventTime = receipt.Withdrawn, at.ended, at.endedAt
-		says, back = "Taken back: "+strings.TrimSuffix(says, ".")+", was allowed, and is no more.", "There is nothing left to take back."
+		ended("was taken back")
 	case consent.Superseded:
 		r.EventType, r.LedgerIndex, r.EventTime = receipt.Replaced, at.ended, at.endedAt
-		says, back = fmt.Sprintf("Replaced by grant %s: %s, was allowed, and is no more.", policy.Successor(id), strings.TrimSuffix(says, ".")), "There is nothing left to take back."
+		ended("was replaced by " + policy.Successor(id).String())
 	case consent.Expired:
 		r.EventType, r.EventTime = receipt.Expired, grant.Until
-		says, back = "Over: "+strings.TrimSuffix(says, ".")+", was allowed, and is no more.", "There is nothing left to take back."
-	case consent.Unconfirmed:
-		says = fmt.Sprintf("Out of a backup, so it allows nothing until `doorbelld grant confirm %s`: %s", id, says)
+		ended("is over")
 	default:
+		r.Sentences = []string{fmt.Sprintf("Grant %s: %s", id, says), fmt.Sprintf("It can be taken back at any time, and then ends at once: `%s`.", r.WithdrawalMethod)}
 		if at.confirmed != 0 {
-			r.EventType, r.LedgerIndex = receipt.Confirmed, at.confirmed
-			says = "Confirmed after a restore: " + says
+			r.EventType, r.LedgerIndex, r.EventTime = receipt.Confirmed, at.confirmed, at.confirmedAt
+		}
+		if standing == consent.Unconfirmed {
+			r.Sentences = append(r.Sentences, fmt.Sprintf("It came out of a backup, and allows nothing until `doorbelld grant confirm %s`.", id))
 		}
 	}
-	r.Sentences = []string{says, back, "This is the owner's leave to tell. It is no consent of those who are seen."}
+	r.Sentences = append(r.Sentences, "This is the owner's leave to tell. It is no consent of those who are seen.")
 	r.Purposes = []receipt.Purpose{purpose(grant, kindOf(policy, grant.Recipient))}
 	return g.keep(ctx, r)
 }
@@ -107,6 +111,9 @@ func (g *Gate) keep(ctx context.Context, r receipt.Receipt) (Kept, error) {
 	}
 	signed, err := l.Sign(text)
 	if err != nil {
+		return Kept{}, err
+	}
+	if r, err = receipt.Open(signed, l.Verifier()); err != nil {
 		return Kept{}, err
 	}
 	k := Kept{Receipt: r, Note: string(signed)}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync"
-	"time"
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
@@ -22,25 +21,13 @@ import (
 // taken for one of another kind is, to who was granted only that, like one that
 // left.
 type register struct {
-	keeper  *keeper // nil in a trial
-	desk    desk    // the keeper, or a trial of what it would say
+	keeper  *keeper
 	tally   *tally
 	history *history // of what happened; nil in a trial
 	wake    func()   // the outbox has something
 
 	mu     sync.Mutex // one event at a time; guards what follows
 	visits map[event.ID]*visit
-}
-
-// A desk says who may be told, and takes down what is allowed.
-type desk interface {
-	// decide asks for every known recipient. told gives the grant under which one was
-	// told of e last, or 0: for who knows nothing of it, what goes on begins.
-	decide(e event.Event, told func(recipient string) consent.GrantID) (all []consent.Decision, at time.Time)
-	// decideFor asks for one recipient.
-	decideFor(e event.Event, recipient string, told consent.GrantID) consent.Decision
-	// commit records what was allowed, before a byte of it goes out.
-	commit(ctx context.Context, at time.Time, all []telling) error
 }
 
 // A visit is one thing while it is there.
@@ -73,7 +60,7 @@ type telling struct {
 }
 
 func newRegister(k *keeper, t *tally, h *history, wake func()) *register {
-	return &register{keeper: k, desk: k, tally: t, history: h, wake: wake, visits: map[event.ID]*visit{}}
+	return &register{keeper: k, tally: t, history: h, wake: wake, visits: map[event.ID]*visit{}}
 }
 
 // happened asks who may be told, records what is allowed, and wakes the sender. It
@@ -89,7 +76,7 @@ func (r *register) tell(ctx context.Context, e event.Event, head []byte) (told [
 	defer r.mu.Unlock()
 	r.history.note(e)
 	v := r.visit(e)
-	decisions, at := r.desk.decide(e, func(name string) consent.GrantID { return v.told[name].under(e.Category) })
+	decisions, at := r.keeper.decide(e, func(name string) consent.GrantID { return v.told[name].under(e.Category) })
 	var tellings []telling
 	for _, d := range decisions {
 		t, tell, terr := r.telling(v.told[d.Recipient], e, d)
@@ -102,7 +89,7 @@ func (r *register) tell(ctx context.Context, e event.Event, head []byte) (told [
 		}
 	}
 	if len(tellings) > 0 {
-		if err = r.desk.commit(ctx, at, tellings); err != nil {
+		if err = r.keeper.commit(ctx, at, tellings); err != nil {
 			for i := range decisions {
 				if decisions[i].Allowed() {
 					decisions[i] = consent.Decision{Recipient: decisions[i].Recipient, Reason: consent.LedgerFault}
@@ -180,7 +167,7 @@ func (r *register) telling(a *account, e event.Event, d consent.Decision) (t tel
 	case begun && (d.Reason == consent.OtherZone || d.Reason == consent.OtherLabel):
 		last := known.last
 		last.Phase, last.At = event.End, e.At
-		d = r.desk.decideFor(last, d.Recipient, known.grant)
+		d = r.keeper.decideFor(last, d.Recipient, known.grant)
 		return telling{Decision: d, event: last, stay: known.stay, begins: d.Grant != known.grant}, d.Allowed(), nil
 	}
 	return t, false, nil

@@ -14,7 +14,7 @@ import (
 // ledger: of what comes too often only the number is kept, and told with the next.
 const (
 	requestsAtOnce = 20
-	requestEvery   = time.Minute // in the long run
+	requestEvery   = 10 * time.Minute // in the long run
 
 	requestVersion = 1
 	faultVersion   = 1

@@ -25,7 +25,9 @@ type Status struct {
 	Paused PauseStatus   `json:"pause"`
 	Ending []Ending      `json:"ending,omitempty"` // grants that end soon, the first of them first
 	Want   WantStatus    `json:"want"`
-	Counts Counts        `json:"counts"`
+	// Unconfirmed are the grants out of a backup that the owner has not confirmed yet.
+	Unconfirmed []consent.GrantID `json:"unconfirmed,omitempty"`
+	Counts      Counts            `json:"counts"`
 }
 
 // EyeStatus is how the seeing half and its camera are.

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"doorbelld/internal/clock"
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
 	"doorbelld/internal/publish"
 )
 
@@ -159,16 +163,15 @@ func (g *Gate) try(ctx context.Context, policy consent.Policy, m consent.Moment)
 	return r, nil
 }
 
-// A trial puts what was seen through a register, as the gate does, but with a policy and
-// an outbox in memory, and with the times at which it was seen.
+// A trial puts what was seen through a register and a keeper like the gate's own, with the
+// policy that is tried, a ledger that nobody keeps, and a clock that shows when it was
+// seen.
 type trial struct {
 	device   string
-	policy   consent.Policy
-	uses     consent.Uses
-	now      time.Time // at the moment that is gone through
+	keeper   *keeper
 	register *register
-	waiting  []consent.Record // allowed, and not rendered yet
-	index    int64
+	ledger   *scrap
+	clock    *pastClock
 
 	told     map[string]*TrialTold
 	earlier  int
@@ -177,12 +180,15 @@ type trial struct {
 
 // newTrial gives the grants of p from since on, for as long as they could last.
 func newTrial(device string, p consent.Policy, since, now time.Time) (*trial, error) {
-	t := &trial{device: device, uses: consent.NoUses(), told: map[string]*TrialTold{}}
+	t := &trial{device: device, ledger: &scrap{}, clock: &pastClock{now: since}, told: map[string]*TrialTold{}}
+	k, err := newKeeper(context.Background(), t.ledger, t.clock, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
 	kinds := map[string]consent.Kind{}
-	var err error
 	for _, r := range p.Recipients() {
 		kinds[r.Name], t.told[r.Name] = r.Kind, &TrialTold{Recipient: r, Withheld: map[string]int{}}
-		if t.policy, err = t.policy.Apply(consent.AddRecipient{Recipient: r}); err != nil {
+		if k.policy, err = k.policy.Apply(consent.AddRecipient{Recipient: r}); err != nil {
 			return nil, err
 		}
 	}
@@ -197,50 +203,32 @@ func newTrial(device string, p consent.Policy, since, now time.Time) (*trial, er
 			g.Given = earliest
 		}
 		g.From, g.Until = g.Given, end
-		if t.policy, err = t.policy.Apply(consent.AddGrant{Grant: g}); err != nil {
+		if k.policy, err = k.policy.Apply(consent.AddGrant{Grant: g}); err != nil {
 			return nil, err
 		}
 	}
-	t.register = newRegister(nil, newTally(), nil, func() {})
-	t.register.desk = t
+	t.keeper, t.register = k, newRegister(k, newTally(), nil, func() {})
 	return t, nil
 }
 
-func (t *trial) moment() consent.Moment {
-	return consent.Moment{Now: t.now, ClockTrusted: true, LedgerSound: true, PolicySound: true, Uses: t.uses}
-}
-
-func (t *trial) decide(e event.Event, told func(recipient string) consent.GrantID) ([]consent.Decision, time.Time) {
-	return decideAll(t.policy, t.moment(), e, told), t.now
-}
-
-func (t *trial) decideFor(e event.Event, recipient string, told consent.GrantID) consent.Decision {
-	return t.policy.Continue(e, recipient, told, t.moment())
-}
-
-func (t *trial) commit(_ context.Context, at time.Time, all []telling) error {
-	for _, x := range all {
-		t.index++
-		t.waiting = append(t.waiting, consent.Record{Index: t.index, Grant: x.Grant, Recipient: x.Recipient, Level: x.Level, Event: x.event})
-		if x.begins {
-			t.uses = t.policy.Used(t.uses, x.Grant, at)
-		}
-	}
-	return nil
-}
-
-// happened goes through one moment, and renders what it makes.
+// happened goes through one moment, and renders what it makes as a sender would.
 func (t *trial) happened(ctx context.Context, e event.Event) error {
-	t.now = e.At
+	t.clock.now = e.At
 	if _, err := t.register.happened(ctx, e); err != nil {
 		return err
 	}
-	for _, rec := range t.waiting {
-		release, _ := t.policy.Release(rec, t.moment())
+	for _, row := range t.ledger.take() {
+		out, err := decode[outgoing](row.Payload)
+		if err != nil {
+			return err
+		}
+		rec := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event, Head: out.Head}
+		release, _, done := t.keeper.release(rec, func() {})
 		if !release.Valid() {
 			continue // the second asking holds here too
 		}
-		messages, err := publish.Render(t.device, release, t.register.goesOn(rec.Recipient, rec.Event.Category, rec.Event.ID))
+		messages, err := publish.Render(t.device, release, t.register.goesOn(out.Recipient, out.Event.Category, out.Event.ID))
+		done()
 		if err != nil {
 			return err
 		}
@@ -248,7 +236,6 @@ func (t *trial) happened(ctx context.Context, e event.Event) error {
 			t.show(release, m)
 		}
 	}
-	t.waiting = t.waiting[:0]
 	return nil
 }
 
@@ -262,7 +249,7 @@ func (t *trial) show(r consent.Release, m publish.Message) {
 	if len(t.messages) == shown {
 		t.messages, t.earlier = t.messages[1:], t.earlier+1
 	}
-	t.messages = append(t.messages, TrialShown{t.now.UTC(), r.Recipient(), m.Topic(), string(m.Payload())})
+	t.messages = append(t.messages, TrialShown{t.clock.now.UTC(), r.Recipient(), m.Topic(), string(m.Payload())})
 }
 
 func (t *trial) result(p consent.Policy, m consent.Moment) Trial {
@@ -276,3 +263,58 @@ func (t *trial) result(p consent.Policy, m consent.Moment) Trial {
 	}
 	return r
 }
+
+// pastClock shows the time of what is gone through.
+type pastClock struct{ now time.Time }
+
+func (c *pastClock) Judge(string, time.Time) clock.Verdict {
+	return clock.Verdict{Now: c.now, Trusted: true, Why: "it is a trial"}
+}
+func (c *pastClock) Monotonic() time.Duration { return 0 }
+
+// scrap is a ledger on scrap paper: it hands back what is to be sent, and keeps nothing.
+type scrap struct {
+	rows []ledger.Row
+	next int64
+}
+
+// take gives what was released since it was last called.
+func (s *scrap) take() []ledger.Row {
+	rows := s.rows
+	s.rows = nil
+	return rows
+}
+
+func (s *scrap) Release(_ context.Context, _ time.Time, entries []ledger.Entry) (indexes []int64, err error) {
+	for _, e := range entries {
+		s.next++
+		indexes = append(indexes, s.next)
+		s.rows = append(s.rows, ledger.Row{Index: s.next, Urgent: e.Urgent, Deadline: e.Deadline, Payload: e.Outbox})
+	}
+	return indexes, nil
+}
+
+func (s *scrap) Outbox(context.Context, int) ([]ledger.Row, error) { return nil, nil }
+func (s *scrap) HighWater() time.Time                              { return time.Time{} }
+func (s *scrap) Verifier() string                                  { return "" }
+
+func (s *scrap) Leaves(context.Context, int64, ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
+	return func(func(ledger.Leaf, error) bool) {}
+}
+func (s *scrap) History(context.Context, time.Time) iter.Seq2[ledger.Moment, error] {
+	return func(func(ledger.Moment, error) bool) {}
+}
+
+// All else writes, and a trial writes nothing.
+var errTrial = errors.New("a trial writes nothing")
+
+func (s *scrap) Append(context.Context, time.Time, ledger.Kind, []byte) (int64, error) {
+	return 0, errTrial
+}
+func (s *scrap) Settle(context.Context, time.Time, int64, []byte) error { return errTrial }
+func (s *scrap) Remember(context.Context, time.Time, ledger.Kind, []byte, []ledger.Moment, time.Duration) (int64, error) {
+	return 0, errTrial
+}
+func (s *scrap) Head(context.Context) (ledger.Head, error) { return ledger.Head{}, errTrial }
+func (s *scrap) Room() error                               { return nil }
+func (s *scrap) Sign(string) ([]byte, error)               { return nil, errTrial }

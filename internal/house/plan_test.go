@@ -58,7 +58,7 @@ var rooms = []room{
 	}},
 	{"internal/button", talking, nil},
 	{"internal/backup", talking, nil},
-	{"internal/console", talking, []string{"internal/gate", "internal/ledger", "internal/receipt", "internal/consent", "internal/event", "internal/enum"}},
+	{"internal/console", talking, []string{"internal/gate", "internal/ledger", "internal/consent", "internal/event", "internal/enum"}},
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},

@@ -11,15 +11,15 @@ import (
 	"doorbelld/internal/ledger"
 )
 
-// memory is a Ledger that keeps the rules and nothing on disk: for tests that write
+// inMemory is a Ledger that keeps the rules and nothing on disk: for tests that write
 // more than a disk takes in a minute.
-type memory struct {
+type inMemory struct {
 	mu     sync.Mutex
 	leaves []ledger.Leaf
 	outbox []ledger.Row
 }
 
-func (m *memory) leaf(at time.Time, kind ledger.Kind, body []byte) int64 {
+func (m *inMemory) leaf(at time.Time, kind ledger.Kind, body []byte) int64 {
 	if high := m.high(); at.Before(high) {
 		at = high
 	}
@@ -27,26 +27,26 @@ func (m *memory) leaf(at time.Time, kind ledger.Kind, body []byte) int64 {
 	return int64(len(m.leaves) - 1)
 }
 
-func (m *memory) high() time.Time {
+func (m *inMemory) high() time.Time {
 	if len(m.leaves) == 0 {
 		return time.Time{}
 	}
 	return m.leaves[len(m.leaves)-1].At
 }
 
-func (m *memory) HighWater() time.Time {
+func (m *inMemory) HighWater() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.high()
 }
 
-func (m *memory) Append(_ context.Context, at time.Time, kind ledger.Kind, body []byte) (int64, error) {
+func (m *inMemory) Append(_ context.Context, at time.Time, kind ledger.Kind, body []byte) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.leaf(at, kind, body), nil
 }
 
-func (m *memory) Release(_ context.Context, at time.Time, entries []ledger.Entry) (indexes []int64, err error) {
+func (m *inMemory) Release(_ context.Context, at time.Time, entries []ledger.Entry) (indexes []int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, e := range entries {
@@ -57,7 +57,7 @@ func (m *memory) Release(_ context.Context, at time.Time, entries []ledger.Entry
 	return indexes, nil
 }
 
-func (m *memory) Settle(_ context.Context, at time.Time, index int64, body []byte) error {
+func (m *inMemory) Settle(_ context.Context, at time.Time, index int64, body []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := slices.IndexFunc(m.outbox, func(r ledger.Row) bool { return r.Index == index })
@@ -69,33 +69,33 @@ func (m *memory) Settle(_ context.Context, at time.Time, index int64, body []byt
 	return nil
 }
 
-func (m *memory) Outbox(_ context.Context, limit int) ([]ledger.Row, error) {
+func (m *inMemory) Outbox(_ context.Context, limit int) ([]ledger.Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.outbox[:min(limit, len(m.outbox))]), nil
 }
 
-func (m *memory) Remember(ctx context.Context, at time.Time, kind ledger.Kind, body []byte, _ []ledger.Moment, _ time.Duration) (int64, error) {
+func (m *inMemory) Remember(ctx context.Context, at time.Time, kind ledger.Kind, body []byte, _ []ledger.Moment, _ time.Duration) (int64, error) {
 	return m.Append(ctx, at, kind, body)
 }
 
-func (m *memory) History(context.Context, time.Time) iter.Seq2[ledger.Moment, error] {
+func (m *inMemory) History(context.Context, time.Time) iter.Seq2[ledger.Moment, error] {
 	return func(func(ledger.Moment, error) bool) {}
 }
 
-func (m *memory) Head(context.Context) (ledger.Head, error) {
+func (m *inMemory) Head(context.Context) (ledger.Head, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return ledger.Head{Size: int64(len(m.leaves)), At: m.high(), Note: []byte("a head")}, nil
 }
 
-func (m *memory) Sign(text string) ([]byte, error) { return []byte(text), nil }
+func (m *inMemory) Sign(text string) ([]byte, error) { return []byte(text), nil }
 
-func (m *memory) Verifier() string { return "nobody" }
+func (m *inMemory) Verifier() string { return "nobody" }
 
-func (m *memory) Room() error { return nil }
+func (m *inMemory) Room() error { return nil }
 
-func (m *memory) Leaves(_ context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
+func (m *inMemory) Leaves(_ context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
 	return func(yield func(ledger.Leaf, error) bool) {
 		m.mu.Lock()
 		all := slices.Clone(m.leaves[min(int(from), len(m.leaves)):])
