@@ -183,7 +183,8 @@ func (l *Ledger) HighWater() time.Time {
 // Append adds one leaf and returns its index; the leaf is on disk by then. Kind
 // may be any but those that the ledger makes itself: KindRelease, KindOutcome, KindKey
 // and KindDelete. With a KindGrant, KindRevoke, KindConfirm or KindRestore a head is signed in the same
-// commit.
+// commit. On a full disk it is refused (ErrFull), but that a KindRevoke, KindRecipientRemoved, KindPause
+// or KindFault uses the space that is kept for them.
 //
 // The leaf's time is at, or the high-water mark if at is earlier: a clock that
 // jumped back must not stop the owner from revoking. For the same reason a
@@ -205,7 +206,7 @@ func (l *Ledger) Append(ctx context.Context, at time.Time, kind Kind, body []byt
 // Release adds one release leaf and one outbox row for each entry, all of them
 // or none, and returns the leaves' indexes in the order of the entries. When it
 // has returned nil, and only then, they may be sent. No entries, no write. The
-// leaves' time is at, under the rule of Append.
+// leaves' time is at, under the rule of Append. On a full disk it is refused: ErrFull.
 func (l *Ledger) Release(ctx context.Context, at time.Time, entries []Entry) ([]int64, error) {
 	const what = "release"
 	if len(entries) == 0 {
