@@ -15,7 +15,7 @@ import (
 )
 
 // The reserve is real space, is given up for what narrows alone, and is taken back.
-func TestReserve(t *testing.T) {
+func TestP5_Reserve(t *testing.T) {
 	dir := t.TempDir()
 	l := mustOpen(t, dir)
 	ctx := t.Context()

@@ -244,7 +244,7 @@ func act(t *testing.T, owner *console.Client, random *rand.Rand, given, taken ma
 	switch n := random.IntN(3); {
 	case n == 0 && len(stand) > 0:
 		id := stand[random.IntN(len(stand))]
-		err := owner.Revoke(ctx, id)
+		_, err := owner.Revoke(ctx, id)
 		if err == nil || errors.As(err, &refused) && refused.Kind == console.Refused { // or it is over already
 			taken[id] = true
 			return nil
