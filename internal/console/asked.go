@@ -114,11 +114,11 @@ func (a asked) simulate(ctx context.Context, p gate.Proposal) (any, error) {
 }
 
 func (a asked) report(ctx context.Context, s span) (any, error) {
-	// A long one takes longer than others are given, to be asked for and to be read.
-	r, err := a.Report(context.WithoutCancel(ctx), s.From, s.To)
+	r, err := a.Report(ctx, s.From, s.To)
 	if err != nil {
 		return nil, err
 	}
+	// A long one takes longer to be made than other answers are given to be written.
 	return stream(func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }), nil
 }
 
