@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,16 @@ func soak(t *testing.T, short, long int) int {
 		return short
 	}
 	return long
+}
+
+// stride is soak for how many bytes lie between two tries: with the race detector, which has nothing to
+// find in a test of one goroutine, there are few.
+func stride(t *testing.T, short, long int) int {
+	t.Helper()
+	if raced {
+		return 31 * short
+	}
+	return soak(t, short, long)
 }
 
 // A small ledger, as a file and as it is read.
@@ -83,7 +94,7 @@ func (s small) judge(t *testing.T, what string, l *Ledger, err error) (opened bo
 		}
 	}()
 	leaves, rows := readAll(t, l)
-	if !cmp.Equal(leaves, s.leaves) || !cmp.Equal(rows, s.rows) {
+	if !reflect.DeepEqual(leaves, s.leaves) || !reflect.DeepEqual(rows, s.rows) {
 		t.Errorf("%s: opened, and holds something else", what)
 	}
 	return true
@@ -106,7 +117,7 @@ func quickDir(t *testing.T) string {
 func TestP11_EveryBitCounts(t *testing.T) {
 	s, dir := newSmall(t), quickDir(t)
 	tried, harmless := 0, 0
-	for i := 0; i < len(s.file); i += soak(t, 13, 1) {
+	for i := 0; i < len(s.file); i += stride(t, 13, 1) {
 		file := bytes.Clone(s.file)
 		file[i] ^= 1 << (i % 8)
 		l, err := s.open(t, dir, file)
@@ -115,7 +126,7 @@ func TestP11_EveryBitCounts(t *testing.T) {
 		}
 		tried++
 	}
-	if harmless == tried || tried < 1000 {
+	if harmless == tried || tried < 1000 && !raced {
 		t.Errorf("%d of %d changes were harmless", harmless, tried)
 	}
 	t.Logf("%d bytes, %d tried: %d refused, %d in space that holds nothing", len(s.file), tried, tried-harmless, harmless)
@@ -126,7 +137,7 @@ func TestP11_EveryBitCounts(t *testing.T) {
 func TestP11_CutAnywhere(t *testing.T) {
 	s, dir := newSmall(t), quickDir(t)
 	for n := 0; n < len(s.file); n++ {
-		if n%soak(t, 61, 1) != 0 && n%4096 > 1 && n%4096 < 4095 {
+		if n%stride(t, 61, 1) != 0 && n%4096 > 1 && n%4096 < 4095 {
 			continue
 		}
 		l, err := s.open(t, dir, s.file[:n])
@@ -180,15 +191,15 @@ func TestP11_LogCutAnywhere(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for n := 0; n <= len(wal); n += soak(t, 997, 7) {
+	for n := 0; n <= len(wal); n += stride(t, 997, 7) {
 		try("log cut to "+strconv.Itoa(n), wal[:n])
 	}
-	for i := 0; i < len(wal); i += soak(t, 997, 7) {
+	for i := 0; i < len(wal); i += stride(t, 997, 7) {
 		bad := bytes.Clone(wal)
 		bad[i] ^= 0x10
 		try("log changed at "+strconv.Itoa(i), bad)
 	}
-	if len(seen) < 4 {
+	if len(seen) < 4 && !raced {
 		t.Errorf("only %d different ledgers came out", len(seen))
 	}
 }
