@@ -77,6 +77,9 @@ func TestSealRefuses(t *testing.T) {
 
 // A backup that was cut off or changed is never taken for whole.
 func TestDamaged(t *testing.T) {
+	if raced {
+		t.Skip("it is one goroutine, and scrypt takes minutes with the race detector")
+	}
 	data := sealed(t)
 	read := func(data []byte) error {
 		_, rest, err := Open(bytes.NewReader(data), passphrase)

@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
 	"time"
 
@@ -117,7 +119,11 @@ func (a asked) simulate(ctx context.Context, p gate.Proposal) (any, error) {
 
 func (a asked) report(ctx context.Context, s span) (any, error) {
 	r, err := a.Report(ctx, s.From, s.To)
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	// A long one takes longer to be made than other answers are given to be written.
+	return stream(func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }), nil
 }
 
 // pause answers with the pause that is in force, which may be a longer one.

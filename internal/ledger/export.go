@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -80,8 +81,10 @@ func (l *Ledger) exported(ctx context.Context) (exportHead, error) {
 	}
 	defer l.give()
 	if l.key.signer != nil && l.head.Size < l.tree.size {
-		// If it cannot be signed, the next use of the Ledger says why.
-		_ = l.commit(ctx, "sign a head", load{}, func(b *batch) error { b.sign = true; return nil })
+		err := l.commit(ctx, "sign a head", load{}, func(b *batch) error { b.sign = true; return nil })
+		if err != nil && !errors.Is(err, ErrFull) { // then it goes without
+			return exportHead{}, err
+		}
 	}
 	first := exportHead{exportFormat, l.key.public, string(l.head.Note), l.tree.size, []int64{}}
 	rows, err := l.conn.QueryContext(context.WithoutCancel(ctx), "SELECT idx FROM outbox ORDER BY idx")

@@ -1,12 +1,10 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 )
@@ -32,65 +29,6 @@ const LockName = "ledger.lock"
 const (
 	applicationID = 0x44424c52 // "DBLR", at byte 68 of the file
 	version       = 2          // of the tables below
-)
-
-// A table is a table or trigger as SQLite keeps its text.
-type table struct{ name, text string }
-
-// schema is compared word for word with what the file holds, so that a ledger
-// without its triggers is not taken for one. In the order it is made in.
-var schema = []table{
-	{"leaves", `CREATE TABLE leaves (
-	idx        INTEGER PRIMARY KEY,
-	at         INTEGER NOT NULL CHECK (at >= 0),
-	kind       TEXT    NOT NULL,
-	salt       BLOB    CHECK (length(salt) = 16),
-	body       BLOB    CHECK (length(body) BETWEEN 1 AND 16384),
-	commitment BLOB    CHECK (length(commitment) = 32),
-	hashes     BLOB    NOT NULL CHECK (length(hashes) >= 32 AND length(hashes) % 32 = 0),
-	CHECK ((salt IS NULL) = (body IS NULL) AND (body IS NULL) = (commitment IS NOT NULL))
-) STRICT`},
-	{"leaves_in_order", leavesInOrder},
-	{"leaves_unchanged", `CREATE TRIGGER leaves_unchanged BEFORE UPDATE ON leaves
-WHEN NEW.idx IS NOT OLD.idx OR NEW.at IS NOT OLD.at OR NEW.kind IS NOT OLD.kind OR NEW.hashes IS NOT OLD.hashes
-  OR NEW.body IS NOT NULL OR OLD.body IS NULL
-BEGIN SELECT raise(ABORT, 'leaves are never changed, but that a body is erased'); END`},
-	{"leaves_kept", leavesKept},
-	{"head", `CREATE TABLE head (
-	id   INTEGER PRIMARY KEY CHECK (id = 0),
-	size INTEGER NOT NULL CHECK (size > 0),
-	note BLOB    NOT NULL CHECK (length(note) BETWEEN 1 AND 1024)
-) STRICT`},
-	{"head_grows", `CREATE TRIGGER head_grows BEFORE UPDATE ON head WHEN NEW.size < OLD.size
-BEGIN SELECT raise(ABORT, 'the head never covers less'); END`},
-	{"head_kept", `CREATE TRIGGER head_kept BEFORE DELETE ON head
-BEGIN SELECT raise(ABORT, 'the head is never deleted'); END`},
-	{"outbox", outboxTable},
-	{"outbox_released", outboxReleased},
-	{"moments", `CREATE TABLE moments (
-	id   INTEGER PRIMARY KEY,
-	at   INTEGER NOT NULL CHECK (at >= 0),
-	body BLOB    NOT NULL CHECK (length(body) BETWEEN 1 AND 2048)
-) STRICT`},
-}
-
-// What the first format has as well.
-const (
-	leavesInOrder = `CREATE TRIGGER leaves_in_order BEFORE INSERT ON leaves
-WHEN NEW.idx IS NOT (SELECT ifnull(max(idx) + 1, 0) FROM leaves)
-  OR NEW.at < (SELECT at FROM leaves ORDER BY idx DESC LIMIT 1)
-BEGIN SELECT raise(ABORT, 'leaf out of order'); END`
-	leavesKept = `CREATE TRIGGER leaves_kept BEFORE DELETE ON leaves
-BEGIN SELECT raise(ABORT, 'leaves are never deleted'); END`
-	outboxTable = `CREATE TABLE outbox (
-	idx      INTEGER PRIMARY KEY,
-	urgent   INTEGER NOT NULL CHECK (urgent IN (0, 1)),
-	deadline INTEGER NOT NULL CHECK (deadline >= 0),
-	payload  BLOB    NOT NULL CHECK (length(payload) BETWEEN 1 AND 16384)
-) STRICT`
-	outboxReleased = `CREATE TRIGGER outbox_released BEFORE INSERT ON outbox
-WHEN (SELECT kind FROM leaves WHERE idx = NEW.idx) IS NOT 'release'
-BEGIN SELECT raise(ABORT, 'nothing is sent without its release leaf'); END`
 )
 
 // Times outside of these are no times: epoch is the earliest a leaf can have,
@@ -378,226 +316,10 @@ func checkpoint(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// format sees that the file is whole as a database, and gives the format of what it holds.
-func (l *Ledger) format(ctx context.Context, path string) (format int, err error) {
-	if err := l.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
-		return 0, err
-	}
-	if format > version {
-		return 0, fmt.Errorf("%w: %s has format %d, this program knows %d", ErrNewer, path, format, version)
-	}
-	var verdict string
-	if err := l.conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return 0, err
-	}
-	if verdict != "ok" {
-		return 0, fmt.Errorf("%w: %s: %s", ErrDamaged, path, strings.ReplaceAll(verdict, "\n", " "))
-	}
-	if format < firstFormat {
-		return 0, fmt.Errorf("%w: %s has format %d", ErrDamaged, path, format)
-	}
-	return format, nil
-}
-
-// settleFormat sees which format the file has, takes over an older one, and finds the key.
-func (l *Ledger) settleFormat(ctx context.Context, path string) error {
-	format, err := l.format(ctx, path)
-	if err != nil {
-		return err
-	}
-	switch format {
-	case version:
-		l.key, err = loadKey(l.dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %s is gone, the key of %s", ErrDamaged, filepath.Join(l.dir, KeyName), path)
-		}
-		return err
-	case firstFormat:
-		if err := l.checkTables(ctx, path, firstFormat, firstSchema); err != nil {
-			return err
-		}
-		if err := checkFirst(ctx, l.conn, path); err != nil {
-			return err
-		}
-		if err := l.checkOutbox(ctx, path); err != nil {
-			return err
-		}
-		if l.key, err = makeKey(l.dir); err != nil {
-			return err
-		}
-		return migrate(ctx, l.conn, l.key)
-	}
-	return fmt.Errorf("%w: %s has format %d", ErrDamaged, path, format)
-}
-
-// check reads everything once, verifies it, and takes from it what the Ledger keeps in memory.
-func (l *Ledger) check(ctx context.Context, path string) error {
-	if err := l.checkTables(ctx, path, version, schema); err != nil {
-		return err
-	}
-	if err := l.checkKey(ctx, path); err != nil {
-		return err
-	}
-	head, err := l.readHead(ctx, path)
-	if err != nil {
-		return err
-	}
-	return l.checkTree(ctx, path, head)
-}
-
-// readHead takes in the newest head, and checks its signature.
-func (l *Ledger) readHead(ctx context.Context, path string) (stated, error) {
-	var size int64
-	err := l.conn.QueryRowContext(ctx, "SELECT size, note FROM head").Scan(&size, &l.head.Note)
-	if errors.Is(err, sql.ErrNoRows) {
-		return stated{}, fmt.Errorf("%w: %s: there is no signed head", ErrDamaged, path)
-	}
-	if err != nil {
-		return stated{}, err
-	}
-	head, err := openHead(l.head.Note, l.key.verifier)
-	if err != nil {
-		return stated{}, fmt.Errorf("%w: %s: the signed head is not one of %s: %w", ErrDamaged, path, l.key.verifier.Name(), err)
-	}
-	if head.size != size {
-		return stated{}, fmt.Errorf("%w: %s: the signed head covers %d leaves, not %d", ErrDamaged, path, head.size, size)
-	}
-	l.head.Size, l.head.At = head.size, head.at
-	return head, nil
-}
-
-// checkTree makes the tree anew from the leaves, and holds it against the hashes that are stored
-// and against the head.
-func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error {
-	rows, err := l.conn.QueryContext(ctx, "SELECT idx, at, kind, salt, body, commitment, hashes FROM leaves ORDER BY idx")
-	if err != nil {
-		return err
-	}
-	defer rows.Close() // its error is also rows.Err's
-	high, line, gone := int64(noTime), []byte(nil), erasures{}
-	for rows.Next() {
-		var (
-			index, at                           int64
-			kind, salt, body, committed, hashes sql.RawBytes
-		)
-		if err := rows.Scan(&index, &at, &kind, &salt, &body, &committed, &hashes); err != nil {
-			return err
-		}
-		if index != l.tree.size {
-			return fmt.Errorf("%w: %s: leaf %d is missing", ErrDamaged, path, l.tree.size)
-		}
-		if at < high {
-			return fmt.Errorf("%w: %s: leaf %d is older than the one before it", ErrDamaged, path, index)
-		}
-		high = at
-		var k Kind
-		if err := k.UnmarshalText(kind); err != nil {
-			k = 0 // a newer doorbelld knows more kinds; the tree is the same
-		}
-		if err := gone.see(index, at, k, body); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
-		}
-		var c commitment
-		if body == nil {
-			copy(c[:], committed)
-		} else {
-			c = commit(salt, body)
-		}
-		line = appendRecord(line[:0], index, at, string(kind), c)
-		stored, err := l.tree.add(tlog.RecordHash(line))
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(join(stored), hashes) {
-			return fmt.Errorf("%w: %s: leaf %d is not the one that was recorded", ErrDamaged, path, index)
-		}
-		if l.tree.size == head.size {
-			root, err := l.tree.root()
-			if err != nil {
-				return err
-			}
-			if root != head.root || at != head.at.UnixMicro() {
-				return fmt.Errorf("%w: %s: its first %d leaves are not those of the signed head", ErrDamaged, path, head.size)
-			}
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	if l.tree.size < head.size {
-		return fmt.Errorf("%w: %s: %d leaves, but the signed head covers %d", ErrDamaged, path, l.tree.size, head.size)
-	}
-	if err := gone.end(); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
-	}
-	l.high.Store(high)
-	return l.checkOutbox(ctx, path)
-}
-
-// checkOutbox sees that what is in the outbox was released, and what was released is there or
-// has an outcome.
-func (l *Ledger) checkOutbox(ctx context.Context, path string) error {
-	var released, settled, pending, orphans int64
-	row := l.conn.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM leaves WHERE kind = 'release'), (SELECT count(*) FROM leaves WHERE kind = 'outcome'),
-		(SELECT count(*) FROM outbox),
-		(SELECT count(*) FROM outbox WHERE (SELECT kind FROM leaves WHERE leaves.idx = outbox.idx) IS NOT 'release')`)
-	if err := row.Scan(&released, &settled, &pending, &orphans); err != nil {
-		return err
-	}
-	switch {
-	case orphans != 0:
-		return fmt.Errorf("%w: %s: %d messages in the outbox were never released", ErrDamaged, path, orphans)
-	case released != settled+pending:
-		return fmt.Errorf("%w: %s: %d releases, but %d outcomes and %d in the outbox", ErrDamaged, path, released, settled, pending)
-	}
-	return nil
-}
-
-// checkKey sees that the key in the state folder is the one on record.
-func (l *Ledger) checkKey(ctx context.Context, path string) error {
-	var text []byte
-	err := l.conn.QueryRowContext(ctx, "SELECT body FROM leaves WHERE kind = 'key' ORDER BY idx LIMIT 1").Scan(&text)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	var body keyBody
-	if err != nil || json.Unmarshal(text, &body) != nil || body.Verifier != l.key.public {
-		return fmt.Errorf("%w: %s: the key on record is not that of %s", ErrDamaged, path, filepath.Join(l.dir, KeyName))
-	}
-	return nil
-}
-
-// keyBody is the body of a KindKey.
-type keyBody struct {
-	Verifier string `json:"verifier"` // as note.NewVerifier takes it
-}
-
-// checkTables compares the tables and triggers with those of a format.
-func (l *Ledger) checkTables(ctx context.Context, path string, format int, want []table) error {
-	var found int
-	if err := l.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&found); err != nil {
-		return err
-	}
-	if found != len(want) {
-		return fmt.Errorf("%w: %s: %d tables and triggers, format %d has %d", ErrDamaged, path, found, format, len(want))
-	}
-	for _, s := range want {
-		var text string
-		err := l.conn.QueryRowContext(ctx, "SELECT sql FROM sqlite_schema WHERE name = ?", s.name).Scan(&text)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && text != s.text {
-			return fmt.Errorf("%w: %s: %s is not as format %d has it", ErrDamaged, path, s.name, format)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // The statements that a batch needs.
 const (
 	insertLeaf = "INSERT INTO leaves (idx, at, kind, salt, body, hashes) VALUES (?, ?, ?, ?, ?, ?)"
+	insertRow  = "INSERT INTO outbox (idx, urgent, deadline, payload, sum) VALUES (?, ?, ?, ?, ?)"
 	setHead    = `INSERT INTO head (id, size, note) VALUES (0, ?, ?)
 	ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note`
 )
@@ -612,10 +334,10 @@ func (l *Ledger) prepare(ctx context.Context) error {
 		{&l.stmt.commit, "COMMIT"},
 		{&l.stmt.leaf, insertLeaf},
 		{&l.stmt.head, setHead},
-		{&l.stmt.row, "INSERT INTO outbox (idx, urgent, deadline, payload) VALUES (?, ?, ?, ?)"},
+		{&l.stmt.row, insertRow},
 		{&l.stmt.settle, "DELETE FROM outbox WHERE idx = ?"},
 		{&l.stmt.pending, "SELECT count(*) FROM outbox WHERE idx = ?"},
-		{&l.stmt.outbox, "SELECT idx, urgent, deadline, payload FROM outbox ORDER BY urgent DESC, idx LIMIT ?"},
+		{&l.stmt.outbox, "SELECT idx, urgent, deadline, payload, sum FROM outbox ORDER BY urgent DESC, idx LIMIT ?"},
 		{&l.stmt.moment, "INSERT INTO moments (at, body) VALUES (?, ?)"},
 		{&l.stmt.forget, "DELETE FROM moments WHERE at < ? OR id <= (SELECT max(id) FROM moments) - ?"},
 		{&l.stmt.history, "SELECT id, at, body FROM moments WHERE id > ? AND at >= ? ORDER BY id LIMIT ?"},
@@ -641,7 +363,9 @@ func explain(path string, err error) error {
 	case busy:
 		return fmt.Errorf("%w: another program has %s open", ErrInUse, path)
 	case corrupt, notADatabase:
-		return fmt.Errorf("%w: %s: %v", ErrDamaged, path, err)
+		// SQLite quotes what it does not understand, to the end of the table.
+		why, _, _ := strings.Cut(err.Error(), "\n")
+		return fmt.Errorf("%w: %s: %s", ErrDamaged, path, why)
 	}
 	return fmt.Errorf("ledger %s: %w", path, err)
 }

@@ -76,7 +76,7 @@ func opened(t *testing.T, l *Ledger, h Head) stated {
 	return s
 }
 
-func TestHead(t *testing.T) {
+func TestP11_Heads(t *testing.T) {
 	dir := t.TempDir()
 	l := mustOpen(t, dir)
 	ctx := t.Context()
@@ -305,9 +305,11 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// A file of the first format is taken over: nothing is lost, and a tree lies over it.
-func TestTakesOverTheFirstFormat(t *testing.T) {
-	dir := t.TempDir()
+// firstFormatDir makes a state folder with a ledger of the first format, by its own schema. It
+// gives the leaves; the last is a release that waits to be sent.
+func firstFormatDir(t *testing.T) (dir string, want []Leaf) {
+	t.Helper()
+	dir = t.TempDir()
 	path := filepath.Join(dir, FileName)
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -317,7 +319,6 @@ func TestTakesOverTheFirstFormat(t *testing.T) {
 		statements = append(statements, s.text)
 	}
 	const n = page + 20
-	var want []Leaf
 	for i := range int64(n) {
 		leaf := Leaf{Index: i, At: noon.Add(time.Duration(i) * time.Second), Kind: KindRelease, Body: fmt.Append(nil, "body ", i)}
 		if i%2 == 1 {
@@ -333,13 +334,54 @@ func TestTakesOverTheFirstFormat(t *testing.T) {
 	if err := sqlExec(t, path, statements...); err != nil {
 		t.Fatal(err)
 	}
+	return dir, want
+}
+
+// A fault of the disk at any moment while it is taken over leaves it as it was, or taken over.
+func TestTakesOverWholeOrNotAtAll(t *testing.T) {
+	from, want := firstFormatDir(t)
+	failed, stepAfter := 0, 17
+	if raced {
+		stepAfter = 99
+	}
+	for nth := 0; ; nth += 1 + nth/20*stepAfter {
+		for _, after := range []bool{false, true} {
+			dir := t.TempDir()
+			copyFile(t, dir, filepath.Join(from, FileName))
+			f := &faults{armed: true, nth: nth, after: after}
+			l, err := open(t.Context(), dir, f.wrap)
+			if err == nil {
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				failed++
+			}
+			leaves, rows := readAll(t, mustOpen(t, dir))
+			if len(leaves) != len(want)+1 || !cmp.Equal(leaves[:len(want)], want) || len(rows) != 1 {
+				t.Fatalf("write %d fails, after it is done: %v: %d leaves of %d, %d rows", nth, after, len(leaves), len(want), len(rows))
+			}
+			if f.seen <= nth {
+				if failed < 20 {
+					t.Errorf("only %d writes failed", failed)
+				}
+				return
+			}
+		}
+	}
+}
+
+// A file of the first format is taken over: nothing is lost, and a tree lies over it.
+func TestTakesOverTheFirstFormat(t *testing.T) {
+	dir, want := firstFormatDir(t)
+	n := int64(len(want)) - 1
 	for range 2 { // and the second time it is one like any other
 		l := mustOpen(t, dir)
 		leaves, rows := readAll(t, l)
 		if diff := cmp.Diff(want, leaves[:n+1]); diff != "" {
 			t.Errorf("leaves (-want +got):\n%s", diff)
 		}
-		if len(leaves) != n+2 || leaves[n+1].Kind != KindKey || !leaves[n+1].At.Equal(want[n].At) {
+		if int64(len(leaves)) != n+2 || leaves[n+1].Kind != KindKey || !leaves[n+1].At.Equal(want[n].At) {
 			t.Errorf("%d leaves, the last %v at %v", len(leaves), leaves[n+1].Kind, leaves[n+1].At)
 		}
 		if diff := cmp.Diff([]Row{{n, true, noon, []byte("payload")}}, rows); diff != "" {
