@@ -60,10 +60,11 @@ var rooms = []room{
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
+	{"internal/doctor", talking, []string{"internal/enum"}},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
-		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
+		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/doctor",
 	}},
 
 	// What stands beside the house.
@@ -99,7 +100,7 @@ var homes = map[string][]string{
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/spf13/cobra":              {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.
