@@ -42,8 +42,8 @@ granted. Nothing granted, nothing sent.
 	root.PersistentFlags().StringVar(&g.config, "config", defaultConfig, "the configuration `FILE`")
 	root.PersistentFlags().StringVar(&g.socket, "socket", "", "the running daemon's socket `FILE` (default: in the runtime folder of the configuration)")
 	root.AddCommand(
-		newRun(&g), newCheck(&g), newShutIn(),
-		newRecipient(&g), newGrant(&g), newPause(&g), newResume(&g), newRing(&g), newWhoSees(&g), newClock(&g), newStatus(&g), newDevices(&g), newBench(&g), newDoctor(&g), newModels(&g), newVersion(),
+		newRun(&g), newCheck(&g), newShutIn(), newShowStill(),
+		newRecipient(&g), newGrant(&g), newPause(&g), newResume(&g), newRing(&g), newWhoSees(&g), newClock(&g), newStatus(&g), newDevices(&g), newBench(&g), newDoctor(&g), newSetup(&g), newModels(&g), newVersion(),
 	)
 	return root
 }

@@ -30,6 +30,9 @@ func blindEye() {
 	if len(os.Args) > 1 && os.Args[1] == link.BenchCommand {
 		inventiveEye()
 	}
+	if len(os.Args) > 1 && os.Args[1] == link.StillCommand {
+		paintingEye()
+	}
 	fmt.Fprintln(os.Stderr, "there is nothing to see in a script")
 	os.Exit(1)
 }

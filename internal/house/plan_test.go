@@ -28,6 +28,7 @@ var rooms = []room{
 	{"internal/event", shared, []string{"internal/enum"}},
 	{"internal/model", shared, []string{"internal/enum"}},
 	{"internal/link", shared, []string{"internal/event", "internal/enum", "internal/model"}},
+	{"internal/thumb", shared, nil},
 
 	// The half that sees.
 	{"internal/capture", seeing, []string{"internal/event", "internal/enum"}},
@@ -39,7 +40,7 @@ var rooms = []room{
 	{"internal/eye", seeing, []string{
 		"internal/capture", "internal/capture/v4l2", "internal/capture/pipe",
 		"internal/detect", "internal/detect/opencv", "internal/avi",
-		"internal/link", "internal/event", "internal/enum", "internal/model",
+		"internal/link", "internal/event", "internal/enum", "internal/model", "internal/thumb",
 	}},
 	{"cmd/doorbelld-eye", seeing, []string{"internal/eye"}},
 
@@ -60,11 +61,14 @@ var rooms = []room{
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
+	{"internal/ask", talking, nil},
+	{"internal/firstrun", talking, []string{"internal/config", "internal/consent", "internal/event", "internal/gate"}},
 	{"internal/doctor", talking, []string{"internal/enum"}},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/doctor",
+		"internal/thumb", "internal/ask", "internal/firstrun",
 	}},
 
 	// What stands beside the house.
@@ -100,7 +104,7 @@ var homes = map[string][]string{
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/spf13/cobra":              {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.

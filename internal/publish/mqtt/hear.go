@@ -1,0 +1,79 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+)
+
+// A Heard is one message as it came back from the broker.
+type Heard struct {
+	Topic    string
+	Payload  []byte
+	Retained bool // it was kept by the broker, and is not news
+}
+
+// mostHeard is how many messages wait to be looked at; more are dropped.
+const mostHeard = 16
+
+// Hear listens to one topic, or to what a filter matches, as somebody who is told
+// something would: it connects, subscribes, calls ready, and returns nil when a
+// message is one that wanted says yes to. It publishes nothing. Of the options Broker,
+// ClientID, Username and Password count, as in Try. The error is that of Connect, or
+// ctx's if nothing wanted came.
+func Hear(ctx context.Context, o Options, topic string, ready func(), wanted func(Heard) bool) error {
+	addr, err := address(o.Broker)
+	if err != nil {
+		return err
+	}
+	var password string
+	if o.Password != nil {
+		if password, err = o.Password(); err != nil {
+			return fmt.Errorf("broker %s: read its password: %w", addr, err)
+		}
+	}
+	within, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	s := &Session{device: o.Device, turn: make(chan struct{}, 1), over: make(chan struct{})}
+	options := s.clientOptions(within, addr, password, o)
+	options.UnsetWill()
+	options.WillQos, options.WillRetained = 0, false // as in Try
+	s.client = paho.NewClient(options)
+	defer s.Close()
+	if _, err := s.await(within, s.client.Connect); err != nil {
+		return fmt.Errorf("broker %s: %w", addr, explain(err))
+	}
+	heard := make(chan Heard, mostHeard)
+	token, err := s.await(within, func() paho.Token {
+		return s.client.Subscribe(topic, 1, func(_ paho.Client, m paho.Message) {
+			select {
+			case heard <- Heard{m.Topic(), append([]byte(nil), m.Payload()...), m.Retained()}:
+			default:
+			}
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("broker %s: %w", addr, explain(err))
+	}
+	if qos, ok := token.(*paho.SubscribeToken).Result()[topic]; !ok || qos > 1 {
+		return fmt.Errorf("broker %s: %w: this account may not read the topic %s", addr, ErrRefused, topic)
+	}
+	ready()
+	for {
+		select {
+		case h := <-heard:
+			if wanted(h) {
+				return nil
+			}
+		case <-s.over:
+			return fmt.Errorf("broker %s: %w", addr, s.reason())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// HearTime is long enough for a message to come back from any broker that works.
+const HearTime = 15 * time.Second
