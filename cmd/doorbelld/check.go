@@ -92,6 +92,9 @@ func check(ctx context.Context, cfg *config.Config, eye eyeFlags, out, errOut io
 			say("state", err, "")
 		}
 	}
+	for _, line := range cfg.Broker.Warnings() {
+		fmt.Fprintf(out, "%-8s WARNING: %s\n", "broker", line)
+	}
 	fmt.Fprintln(out, "\nWhat will be seen:")
 	for _, line := range cfg.Plain() {
 		fmt.Fprintln(out, "  "+line)
@@ -187,14 +190,15 @@ func checkBroker(ctx context.Context, cfg *config.Config) (string, error) {
 		if err := broker.CanListen(b.Listen.String()); err != nil {
 			return "", err
 		}
+		if _, err := b.ServerTLS(); err != nil {
+			return "", err
+		}
 		return fmt.Sprintf("the embedded one can listen at %s", b.Listen), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, brokerTime)
 	defer cancel()
-	o := mqtt.Options{Broker: "mqtt://" + b.Address, ClientID: "doorbelld-" + cfg.Device + "-check", Username: b.Username}
-	if b.PasswordFile != "" {
-		o.Password = b.Password
-	}
+	o := sessionOptions(cfg)
+	o.ClientID += "-check" // not to put the daemon out
 	if err := mqtt.Try(ctx, o); err != nil {
 		return "", err
 	}

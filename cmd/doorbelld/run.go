@@ -72,14 +72,13 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 	}()
 
-	session := mqtt.Options{Broker: "mqtt://" + cfg.Broker.Address, ClientID: "doorbelld-" + cfg.Device, Username: cfg.Broker.Username, Device: cfg.Device, Log: log}
-	if cfg.Broker.PasswordFile != "" {
-		session.Password = cfg.Broker.Password
-	}
+	session := sessionOptions(cfg)
+	session.Log = log
 	g, err := gate.New(ctx, gate.Options{
 		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Clock: clock.New(clock.Real()),
 		Eye:     eye.starter(cfg, program, log),
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
+		Outbox:  gate.Bounds(cfg.Outbox),
 		Log:     log,
 	})
 	if err != nil {
@@ -132,6 +131,16 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	return nil
 }
 
+// sessionOptions gives how a broker of the user's is reached.
+func sessionOptions(cfg *config.Config) mqtt.Options {
+	b := cfg.Broker
+	o := mqtt.Options{Broker: b.URL, ClientID: "doorbelld-" + cfg.Device, Username: b.Username, TLS: b.ClientTLS, Device: cfg.Device}
+	if b.PasswordFile != "" {
+		o.Password = b.Password
+	}
+	return o
+}
+
 // accounts gives the accounts of the embedded broker.
 func accounts(cfg *config.Config) *broker.Accounts {
 	return &broker.Accounts{Dir: filepath.Join(cfg.State, "broker")}
@@ -160,6 +169,9 @@ func password(g *gate.Gate, a *broker.Accounts, name string, log *slog.Logger) (
 func sayHello(cfg *config.Config, g *gate.Gate, log *slog.Logger) {
 	for _, line := range cfg.Plain() {
 		log.Info(line)
+	}
+	for _, line := range cfg.Broker.Warnings() {
+		log.Warn(line)
 	}
 	policy, m := g.Policy()
 	for _, line := range policy.Plain(m) {

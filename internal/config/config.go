@@ -44,7 +44,6 @@ const (
 	defaultChip     = "gpiochip0"
 	defaultDebounce = 30 * time.Millisecond
 	defaultListen   = "127.0.0.1:1883"
-	defaultPort     = 1883
 	defaultLevel    = "info"
 )
 
@@ -58,6 +57,7 @@ type Config struct {
 	Detect     Detect
 	Button     *Button // nil: there is none
 	Broker     Broker
+	Outbox     Outbox
 	Access     Access
 	State      string // folder of the database; not in Runtime
 	Runtime    string // folder of the socket
@@ -154,12 +154,29 @@ const (
 // one of the user's.
 type Broker struct {
 	Embedded bool
-	Listen   netip.AddrPort // only with Embedded: a loopback address; port 0 is any free one
-	Address  string         // only without: host:port
+	Listen   netip.AddrPort // only with Embedded; port 0 is any free one. Not loopback only with a CertificateFile
+	URL      string         // only without: mqtt, mqtts, ws or wss, with host and port, and for ws and wss with a path
+	Address  string         // the URL's host:port
 	Username string         // only without; "" is none
 	// PasswordFile is the path of the password, which Password reads; "" is
 	// none. Only with a Username.
 	PasswordFile string
+	// CAFile names who may have signed the broker's certificate; "": whom this machine
+	// trusts. Only with mqtts and wss.
+	CAFile string
+	// CertificateFile and KeyFile are what TLS shows of us: as a client with mqtts and
+	// wss, as the broker with Embedded. Both or none.
+	CertificateFile, KeyFile string
+	ServerName               string // that the broker's certificate is for; "": the URL's host
+}
+
+// An Outbox bounds what waits for the broker. What is zero was left out, and is for
+// the gate to fill in.
+type Outbox struct {
+	Ring     time.Duration // how long a ring may wait
+	Other    time.Duration // how long all else may
+	Messages int
+	Bytes    int64
 }
 
 // Access names who may ask at the socket, besides root and the user that runs

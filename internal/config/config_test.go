@@ -104,7 +104,7 @@ button:
 		},
 		Motion:  Motion{Smallest: 0.5},
 		Detect:  Detect{Model: model.Careful},
-		Broker:  Broker{Address: "broker.local:1883", Username: "front", PasswordFile: "/etc/doorbelld/secret"},
+		Broker:  Broker{URL: "mqtt://broker.local:1883", Address: "broker.local:1883", Username: "front", PasswordFile: "/etc/doorbelld/secret"},
 		State:   "/etc/doorbelld/state",
 		Runtime: "/etc/run",
 		Access:  Access{Owner: "anna", OwnerGroup: "door_owners", HouseholdGroup: "family"},
@@ -257,7 +257,7 @@ bell.yaml:8:1: unknown key "recipients": grants and recipients do not stand in t
 		"key of another section": {least + "fps: 10\n", `
 bell.yaml:6:1: unknown key "fps"; there is camera.fps`},
 		"key of nobody": {least + "broker:\n  keepalive: 10\n", `
-bell.yaml:7:3: unknown key "broker.keepalive"; the keys here are listen, password_file, url, username`},
+bell.yaml:7:3: unknown key "broker.keepalive"; the keys here are ca_file, certificate_file, key_file, listen, password_file, server_name, url, username`},
 		"password in the file": {least + "broker:\n  url: mqtt://h\n  password: hunter2\n", `
 bell.yaml:8:3: unknown key "broker.password": a password does not stand in this file; put it alone into a file that only doorbelld may read, and name that with broker.password_file`},
 		"password in the url": {least + "broker:\n  url: mqtt://me:hunter2@h:1883\n", `
@@ -266,20 +266,43 @@ bell.yaml:7:8: broker.url holds a user name or a password; say broker.username, 
 bell.yaml:6:42: broker.password_file needs a broker.username beside it`},
 		"listen with another's broker": {least + "broker: {url: 'mqtt://h', listen: 127.0.0.1:1883}\n", `
 bell.yaml:6:27: broker.listen goes with ` + "`url: embedded`" + `, but the broker is one of yours; take the line out, or change the url`},
-		"tls": {least + "broker: {url: 'mqtts://h'}\n", `
-bell.yaml:6:15: broker.url begins with mqtts://, which is not supported; want embedded, or mqtt://HOST or mqtt://HOST:PORT`},
+		"another protocol": {least + "broker: {url: 'http://h'}\n", `
+bell.yaml:6:15: broker.url begins with http://, which is not supported; want embedded, or mqtt://HOST or mqtt://HOST:PORT; with TLS mqtts://, over WebSocket ws:// or wss://`},
+		"TLS files without TLS": {least + "broker: {url: 'mqtt://h', ca_file: ca, certificate_file: c, key_file: k, server_name: h}\n", `
+bell.yaml:6:27: broker.ca_file is for TLS, but the url is mqtt://, which is not encrypted; say mqtts:// there, or take the line out
+bell.yaml:6:40: broker.certificate_file is for TLS, but the url is mqtt://, which is not encrypted; say mqtts:// there, or take the line out
+bell.yaml:6:61: broker.key_file is for TLS, but the url is mqtt://, which is not encrypted; say mqtts:// there, or take the line out
+bell.yaml:6:74: broker.server_name is for TLS, but the url is mqtt://, which is not encrypted; say mqtts:// there, or take the line out`},
+		"half a certificate": {least + "broker: {url: 'mqtts://h', certificate_file: c}\n", `
+bell.yaml:6:46: broker.certificate_file needs a broker.key_file beside it`},
+		"half a key": {least + "broker: {url: 'wss://h', key_file: k}\n", `
+bell.yaml:6:36: broker.key_file needs a broker.certificate_file beside it`},
+		"no name": {least + "broker: {url: 'mqtts://h', server_name: a b}\n", `
+bell.yaml:6:41: broker.server_name is "a b"; want the name or the IP address in the broker's certificate, such as broker.lan`},
+		"ca of the embedded broker": {least + "broker: {ca_file: ca}\n", `
+bell.yaml:6:10: broker.ca_file goes with a broker of yours, but the url is embedded; take the line out, or say ` + "`url: mqtt://HOST`"},
+		"websocket with a query": {least + "broker: {url: 'ws://h/mqtt?token=1'}\n", `
+bell.yaml:6:15: broker.url goes on after the host and port; want embedded, or mqtt://HOST or mqtt://HOST:PORT; with TLS mqtts://, over WebSocket ws:// or wss://`},
+		"outbox": {least + "outbox: {ring: 60, other: 25h, messages: 9, bytes: 4MB}\n", `
+bell.yaml:6:16: outbox.ring is a number; want a time with its unit from 1s to 1h0m0s, such as 1s, in quotes if it looks like a number or true or false
+bell.yaml:6:27: outbox.other is "25h"; want a time with its unit from 1s to 24h0m0s, such as 1s
+bell.yaml:6:42: outbox.messages is 9; want a number from 10 to 100000
+bell.yaml:6:52: outbox.bytes is "4MB"; want a size with its unit from 64KiB to 64MiB, such as 4MiB`},
+		"outbox of nothing": {least + "outbox: {messages: 10.5, bytes: 1KiB}\n", `
+bell.yaml:6:20: outbox.messages is no whole number
+bell.yaml:6:33: outbox.bytes is "1KiB"; want a size with its unit from 64KiB to 64MiB, such as 4MiB`},
 		"url of no scheme": {least + "broker: {url: 'h:1883'}\n", `
-bell.yaml:6:15: broker.url is not understood; want embedded, or mqtt://HOST or mqtt://HOST:PORT`},
+bell.yaml:6:15: broker.url is not understood; want embedded, or mqtt://HOST or mqtt://HOST:PORT; with TLS mqtts://, over WebSocket ws:// or wss://`},
 		"url with a path": {least + "broker: {url: 'mqtt://h/topic'}\n", `
-bell.yaml:6:15: broker.url goes on after the host and port; want embedded, or mqtt://HOST or mqtt://HOST:PORT`},
+bell.yaml:6:15: broker.url goes on after the host and port; want embedded, or mqtt://HOST or mqtt://HOST:PORT; with TLS mqtts://, over WebSocket ws:// or wss://`},
 		"url of no host": {least + "broker: {url: 'mqtt://:1883'}\n", `
-bell.yaml:6:15: broker.url does not name a host; want embedded, or mqtt://HOST or mqtt://HOST:PORT`},
+bell.yaml:6:15: broker.url does not name a host; want embedded, or mqtt://HOST or mqtt://HOST:PORT; with TLS mqtts://, over WebSocket ws:// or wss://`},
 		"url of a far port": {least + "broker: {url: 'mqtt://h:70000'}\n", `
-bell.yaml:6:15: broker.url has a port that is not in 1 to 65535; most brokers use 1883`},
+bell.yaml:6:15: broker.url has a port that is not in 1 to 65535; most brokers use 1883, with TLS 8883`},
 		"listen for all": {least + "broker: {listen: 0.0.0.0:1883}\n", `
-bell.yaml:6:18: broker.listen is "0.0.0.0:1883", which other machines can reach; the embedded broker is for this machine only: want a loopback address and a port, such as 127.0.0.1:1883`},
+bell.yaml:6:18: broker.listen is "0.0.0.0:1883", which other machines can reach; that needs TLS: say broker.certificate_file and broker.key_file, or listen at 127.0.0.1`},
 		"listen by name": {least + "broker: {listen: localhost:1883}\n", `
-bell.yaml:6:18: broker.listen is "localhost:1883"; want a loopback address and a port, such as 127.0.0.1:1883`},
+bell.yaml:6:18: broker.listen is "localhost:1883"; want an IP address and a port, such as 127.0.0.1:1883`},
 
 		"no source": {"device: d\nzones: everything\ncamera:\n  device: /dev/video0\n  fps: x\n", `
 bell.yaml:4:3: camera.source is missing; say ` + "`source: v4l2`" + ` for a camera, ` + "`source: rpicam`" + ` for a Raspberry Pi camera module, or ` + "`source: clip`" + ` for a video file
@@ -395,7 +418,7 @@ bell.yaml:7:10: runtime is empty, longer than 1024 bytes, or holds a control cha
 		"block of text": {strings.Replace(least, "front-door", "|\n  front", 1), `
 bell.yaml:1:9: device is a block of text; want a name for this doorbell, such as front-door`},
 		"broker's own": {least + "broker:\n  listen: 1883\n", `
-bell.yaml:7:11: broker.listen is a number; want a loopback address and a port, such as 127.0.0.1:1883, in quotes if it looks like a number or true or false`},
+bell.yaml:7:11: broker.listen is a number; want an IP address and a port, such as 127.0.0.1:1883, in quotes if it looks like a number or true or false`},
 		"long user name": {least + "broker: {url: 'mqtt://h', username: " + strings.Repeat("u", 257) + "}\n", `
 bell.yaml:6:37: broker.username is longer than 256 bytes`},
 		"a hidden camera": {least + "runtime: /dev\n", `
@@ -887,8 +910,15 @@ func consistent(c *Config) error {
 		return fmt.Errorf("smallest %v", c.Motion.Smallest)
 	case !c.Detect.Model.Valid() || !abs(c.Models):
 		return fmt.Errorf("detect %+v, models %q", c.Detect, c.Models)
-	case b.Embedded && (b.Address != "" || b.Username != "" || b.PasswordFile != "" || !b.Listen.Addr().IsLoopback()):
+	case (b.CertificateFile == "") != (b.KeyFile == "") || b.CertificateFile != "" && (!abs(b.CertificateFile) || !abs(b.KeyFile)):
+		return fmt.Errorf("half a certificate %+v", b)
+	case b.Embedded && (b.URL != "" || b.Address != "" || b.Username != "" || b.PasswordFile != "" || b.CAFile != "" || b.ServerName != "" ||
+		!b.Listen.Addr().IsLoopback() && b.CertificateFile == ""):
 		return fmt.Errorf("embedded broker %+v", b)
+	case !b.Embedded && !b.sealed() && (b.CAFile != "" || b.CertificateFile != "" || b.ServerName != ""):
+		return fmt.Errorf("TLS without TLS %+v", b)
+	case c.Outbox.Messages < 0 || c.Outbox.Messages > 100_000 || c.Outbox.Bytes < 0 || c.Outbox.Bytes > 64<<20 || c.Outbox.Ring < 0 || c.Outbox.Ring > time.Hour || c.Outbox.Other < 0 || c.Outbox.Other > 24*time.Hour:
+		return fmt.Errorf("outbox %+v", c.Outbox)
 	case !b.Embedded && (b.Address == "" || b.Listen.IsValid() || b.PasswordFile != "" && (b.Username == "" || !abs(b.PasswordFile))):
 		return fmt.Errorf("broker %+v", b)
 	case !abs(c.State) || !abs(c.Runtime) || len(c.Runtime) > 90 || strings.HasPrefix(c.State+"/", c.Runtime+"/"):

@@ -158,7 +158,13 @@ func (b Broker) plain() string {
 		if b.Listen.Port() == 0 {
 			port = "any free port"
 		}
-		return fmt.Sprintf("What is granted goes to the embedded broker, which only programs on this machine can reach, at %s, %s.", b.Listen.Addr(), port)
+		who := "which only programs on this machine can reach"
+		if !b.Listen.Addr().IsLoopback() {
+			who = "which other machines can reach, with TLS and a password"
+		} else if b.CertificateFile != "" {
+			who += ", with TLS"
+		}
+		return fmt.Sprintf("What is granted goes to the embedded broker, %s, at %s, %s.", who, b.Listen.Addr(), port)
 	}
 	who := "without a user name"
 	if b.Username != "" {
@@ -167,7 +173,20 @@ func (b Broker) plain() string {
 	if b.PasswordFile != "" {
 		who += " with the password in " + b.PasswordFile
 	}
-	return fmt.Sprintf("What is granted goes to the broker at %s, %s; the way there is not encrypted.", b.Address, who)
+	if b.CertificateFile != "" {
+		who += " and the certificate in " + b.CertificateFile
+	}
+	return fmt.Sprintf("What is granted goes to the broker at %s, %s; the way there is %s.", b.Address, who, b.plainWay())
+}
+
+func (b Broker) plainWay() string {
+	switch {
+	case !b.sealed():
+		return "not encrypted"
+	case b.CAFile != "":
+		return "encrypted, and the broker's certificate must be signed by the authority in " + b.CAFile
+	}
+	return "encrypted, and the broker's certificate must be signed by an authority that this machine trusts"
 }
 
 // series writes two words or more as a, b and c.

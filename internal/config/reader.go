@@ -151,7 +151,7 @@ func (v value) number(lo, hi, absent float64) float64 {
 // duration reads a time with its unit, from lo to hi, and gives absent if there is
 // none.
 func (v value) duration(lo, hi, absent time.Duration) time.Duration {
-	want := fmt.Sprintf("a time with its unit from %v to %v, such as %v", lo, hi, absent)
+	want := fmt.Sprintf("a time with its unit from %v to %v, such as %v", lo, hi, max(lo, absent))
 	s, ok := v.str(want)
 	if !ok {
 		return absent
@@ -161,6 +161,26 @@ func (v value) duration(lo, hi, absent time.Duration) time.Duration {
 		v.fault("is %s; want %s", quoted(s), want)
 	}
 	return d
+}
+
+// size reads a number of bytes with its unit, from lo to hi, and gives 0 if there is
+// none.
+func (v value) size(lo, hi int64) int64 {
+	want := fmt.Sprintf("a size with its unit from %dKiB to %dMiB, such as 4MiB", lo>>10, hi>>20)
+	s, ok := v.str(want)
+	if !ok {
+		return 0
+	}
+	shift, number := 10, strings.TrimSuffix(s, "KiB")
+	if number == s {
+		shift, number = 20, strings.TrimSuffix(s, "MiB")
+	}
+	n, err := strconv.ParseInt(number, 10, 32)
+	if number == s || err != nil || number[0] == '+' || n<<shift < lo || n<<shift > hi {
+		v.fault("is %s; want %s", quoted(s), want)
+		return 0
+	}
+	return n << shift
 }
 
 // fraction reads a number from 0 to 1, a place in the picture.

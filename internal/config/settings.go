@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -30,6 +31,9 @@ const (
 	maxEV      = 10
 	// The kernel allows a socket's path 107 bytes; this leaves 17 for its name.
 	maxRuntime = 90
+	// Of what may wait for the broker.
+	minMessages, maxMessages = 10, 100_000
+	minBytes, maxBytes       = 64 << 10, 64 << 20
 )
 
 var (
@@ -45,7 +49,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	device, camera, zones := top.take("device"), top.take("camera"), top.take("zones")
 	motion, detect := top.take("motion"), top.take("detect")
 	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
-	access := top.take("access")
+	access, outbox := top.take("access"), top.take("outbox")
 	top.close()
 
 	c := &Config{}
@@ -59,6 +63,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	c.Detect = readDetect(detect.section())
 	c.Button = readButton(button)
 	c.Broker = readBroker(broker.section())
+	c.Outbox = readOutbox(outbox.section())
 	c.Access = readAccess(access.section())
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())
@@ -242,67 +247,125 @@ func readDetect(s *section) Detect {
 func readBroker(s *section) Broker {
 	where, listen := s.take("url"), s.take("listen")
 	username, password := s.take("username"), s.take("password_file")
+	authority, name := s.take("ca_file"), s.take("server_name")
+	certificate, key := s.take("certificate_file"), s.take("key_file")
 	s.close()
 
 	const embedded = "embedded"
-	address, ok := embedded, true
+	url, ok := brokerURL{text: embedded}, true
 	if where.present() {
-		address, ok = readURL(where)
+		url, ok = readURL(where)
 	}
+	ours := url.text == embedded
 	if ok {
-		listen = listen.only(address == embedded, "goes with `url: embedded`, but the broker is one of yours; take the line out, or change the url")
-		const why = "goes with a broker of yours, but the url is embedded; take the line out, or say `url: mqtt://HOST`"
-		username, password = username.only(address != embedded, why), password.only(address != embedded, why)
+		listen = listen.only(ours, "goes with `url: embedded`, but the broker is one of yours; take the line out, or change the url")
+		for _, v := range []*value{&username, &password, &authority, &name} {
+			*v = v.only(!ours, "goes with a broker of yours, but the url is embedded; take the line out, or say `url: mqtt://HOST`")
+		}
+		for _, v := range []*value{&authority, &name, &certificate, &key} {
+			*v = v.only(ours || url.sealed, "is for TLS, but the url is "+url.scheme+"://, which is not encrypted; say "+url.scheme+"s:// there, or take the line out")
+		}
 	}
-	b := Broker{Username: readUsername(username), PasswordFile: password.file()}
+	b := Broker{
+		Username: readUsername(username), PasswordFile: password.file(),
+		CAFile: authority.file(), CertificateFile: certificate.file(), KeyFile: key.file(), ServerName: readServerName(name),
+	}
 	if password.present() && !username.present() {
 		password.fault("needs a broker.username beside it")
 	}
-	if address == embedded {
-		b.Embedded, b.Listen = true, readListen(listen)
+	if certificate.present() && !key.present() {
+		certificate.fault("needs a broker.key_file beside it")
+	}
+	if key.present() && !certificate.present() {
+		key.fault("needs a broker.certificate_file beside it")
+	}
+	if ours {
+		b.Embedded, b.Listen = true, readListen(listen, certificate.present() && key.present())
 	} else {
-		b.Address = address
-		readListen(listen)
+		b.URL, b.Address = url.text, url.address
+		readListen(listen, true)
 	}
 	return b
 }
 
-// readURL gives host:port, or "embedded". No fault quotes the URL: people put
-// passwords into them.
-func readURL(v value) (address string, ok bool) {
-	const want = "embedded, or mqtt://HOST or mqtt://HOST:PORT"
+// A brokerURL is where a broker of the user's is.
+type brokerURL struct {
+	text    string // with all that may be left out: mqtts://host:8883
+	scheme  string
+	address string // host:port
+	sealed  bool   // by TLS
+}
+
+// A scheme is one way to speak to a broker.
+type scheme struct {
+	name   string
+	port   int  // if the URL has none
+	sealed bool // by TLS
+}
+
+var schemes = []scheme{{"mqtt", 1883, false}, {"mqtts", 8883, true}, {"ws", 80, false}, {"wss", 443, true}}
+
+// defaultPath is where most brokers speak MQTT over WebSocket.
+const defaultPath = "/mqtt"
+
+// readURL reads where the broker is; "embedded" has nothing but its text. No fault
+// quotes the URL: people put passwords into them.
+func readURL(v value) (b brokerURL, ok bool) {
+	const want = "embedded, or mqtt://HOST or mqtt://HOST:PORT; with TLS mqtts://, over WebSocket ws:// or wss://"
 	s, ok := v.str(want)
 	if !ok || s == "embedded" {
-		return s, ok
+		return brokerURL{text: s}, ok
 	}
 	if strings.Contains(s, "@") {
 		v.fault("holds a user name or a password; say broker.username, and put the password alone into a file that broker.password_file names")
-		return "", false
+		return b, false
 	}
 	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Scheme == "" || u.Opaque != "":
+	if err != nil || u.Scheme == "" || u.Opaque != "" {
 		v.fault("is not understood; want %s", want)
-		return "", false
-	case u.Scheme != "mqtt":
+		return b, false
+	}
+	i := slices.IndexFunc(schemes, func(x scheme) bool { return x.name == u.Scheme })
+	if i < 0 {
 		v.fault("begins with %s://, which is not supported; want %s", u.Scheme, want)
-		return "", false
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return b, false
+	}
+	path := ""
+	if strings.HasPrefix(u.Scheme, "ws") {
+		path = cmp.Or(u.EscapedPath(), defaultPath)
+	} else if strings.Trim(u.Path, "/") != "" {
 		v.fault("goes on after the host and port; want %s", want)
-		return "", false
+		return b, false
+	}
+	switch {
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		v.fault("goes on after the host and port; want %s", want)
+		return b, false
 	case !isHost(u.Hostname()):
 		v.fault("does not name a host; want %s", want)
-		return "", false
+		return b, false
 	}
-	port := defaultPort
+	port := schemes[i].port
 	if p := u.Port(); p != "" {
 		port, err = strconv.Atoi(p)
 	}
 	if err != nil || port < 1 || port > 65535 {
-		v.fault("has a port that is not in 1 to 65535; most brokers use 1883")
-		return "", false
+		v.fault("has a port that is not in 1 to 65535; most brokers use 1883, with TLS 8883")
+		return b, false
 	}
-	return joinHostPort(u.Hostname(), port), true
+	b = brokerURL{scheme: u.Scheme, sealed: schemes[i].sealed, address: joinHostPort(u.Hostname(), port)}
+	b.text = u.Scheme + "://" + b.address + path
+	return b, true
+}
+
+// readServerName reads the name that the broker's certificate is to be for.
+func readServerName(v value) string {
+	s, ok := v.str("the name or the IP address in the broker's certificate")
+	if ok && !isHost(s) {
+		v.fault("is %s; want the name or the IP address in the broker's certificate, such as broker.lan", quoted(s))
+		return ""
+	}
+	return s
 }
 
 // isHost accepts names of hosts and IP addresses.
@@ -320,8 +383,10 @@ func joinHostPort(host string, port int) string {
 	return host + ":" + strconv.Itoa(port)
 }
 
-func readListen(v value) netip.AddrPort {
-	const want = "a loopback address and a port, such as 127.0.0.1:1883"
+// readListen reads where the embedded broker listens; sealed tells whether it does so
+// with TLS.
+func readListen(v value, sealed bool) netip.AddrPort {
+	const want = "an IP address and a port, such as 127.0.0.1:1883"
 	s := defaultListen
 	if v.present() {
 		var ok bool
@@ -333,10 +398,27 @@ func readListen(v value) netip.AddrPort {
 	switch {
 	case err != nil:
 		v.fault("is %s; want %s", quoted(s), want)
-	case !a.Addr().IsLoopback() || a.Addr().Is4In6():
-		v.fault("is %s, which other machines can reach; the embedded broker is for this machine only: want %s", quoted(s), want)
+	case a.Addr().Is4In6() || a.Addr().Zone() != "":
+		v.fault("is %s; want %s", quoted(s), want)
+	case !a.Addr().IsLoopback() && !sealed:
+		v.fault("is %s, which other machines can reach; that needs TLS: say broker.certificate_file and broker.key_file, or listen at 127.0.0.1", quoted(s))
 	}
 	return a
+}
+
+func readOutbox(s *section) Outbox {
+	ring, other, messages, bytes := s.take("ring"), s.take("other"), s.take("messages"), s.take("bytes")
+	s.close()
+	most := messages.number(minMessages, maxMessages, 0)
+	if most != math.Trunc(most) {
+		messages.fault("is no whole number")
+	}
+	return Outbox{
+		Ring:     ring.duration(time.Second, time.Hour, 0),
+		Other:    other.duration(time.Second, 24*time.Hour, 0),
+		Messages: int(most),
+		Bytes:    bytes.size(minBytes, maxBytes),
+	}
 }
 
 func readUsername(v value) string {

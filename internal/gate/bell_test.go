@@ -286,7 +286,7 @@ func TestRingGrowsOld(t *testing.T) {
 	b.grantRing(event.Notice)
 	b.clock.judge(noon, true)
 	b.ring("home")
-	b.clock.judge(noon.Add(ringTTL), true)
+	b.clock.judge(noon.Add(DefaultBounds().Ring), true)
 	s := newFakeSession()
 	b.session <- s
 	b.await("the ring expired", func(s Status) bool { return s.Counts.Expired == 1 })

@@ -23,7 +23,8 @@ type Options struct {
 	Ledger  *ledger.Ledger                         // open; the caller closes it after Run
 	Clock   Clock                                  // what the wall clock is worth
 	Eye     func(context.Context) (Eye, error)     // starts an eye, shut in; fs.ErrNotExist: there is no camera
-	Connect func(context.Context) (Session, error) // makes a new connection to the broker
+	Connect func(context.Context) (Session, error) // makes a new connection to the broker; publish.ErrRefused: it does not want us
+	Outbox  Bounds                                 // of what waits for the broker
 	Log     *slog.Logger
 }
 
@@ -48,7 +49,7 @@ type Gate struct {
 
 // New rebuilds the policy from the ledger.
 func New(ctx context.Context, o Options) (*Gate, error) {
-	k, err := newKeeper(ctx, o.Ledger, o.Clock, o.Log)
+	k, err := newKeeper(ctx, o.Ledger, o.Outbox, o.Clock, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +79,9 @@ func (g *Gate) Run(ctx context.Context) error {
 	s := &sender{
 		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, log: o.Log,
 		goesOn: g.register.goesOn,
+	}
+	if err := g.keeper.makeRoom(ctx); err != nil { // the bounds may be closer than those of the last run
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.run(ctx) })
@@ -229,6 +233,9 @@ func (g *Gate) Policy() (consent.Policy, consent.Moment) {
 func (g *Gate) Status() Status {
 	s := Status{Device: g.options.Device}
 	g.tally.into(&s)
+	var late int
+	s.Counts.Dropped, late = g.keeper.lost()
+	s.Counts.Expired += late
 	k := g.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()

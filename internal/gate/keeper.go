@@ -34,6 +34,7 @@ type keeper struct {
 	boot    string       // during which the owner vouched for the clock
 	fault   error        // why the ledger cannot be relied on; nil while it can
 	current *onItsWay
+	queue   *queue
 	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
 	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
 	countedEnds time.Duration
@@ -49,7 +50,7 @@ type onItsWay struct {
 
 // newKeeper rebuilds the policy from the ledger, which must not be in use by
 // anybody else.
-func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock, log *slog.Logger) (*keeper, error) {
+func newKeeper(ctx context.Context, l *ledger.Ledger, b Bounds, c Clock, log *slog.Logger) (*keeper, error) {
 	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1)}
 	if err := k.read(ctx); err != nil {
 		if !errors.Is(err, errUnread) {
@@ -59,6 +60,10 @@ func newKeeper(ctx context.Context, l *ledger.Ledger, c Clock, log *slog.Logger)
 		log.Error("not all that the owner decided can be read: nothing is released", "error", err)
 	}
 	k.countedEnds = k.clock.Monotonic() + k.policy.Counted()
+	var err error
+	if k.queue, err = readQueue(ctx, l, b); err != nil {
+		return nil, err
+	}
 	return k, nil
 }
 
@@ -322,22 +327,22 @@ func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error 
 		if err != nil {
 			return err
 		}
-		entry := ledger.Entry{Body: body, Outbox: out, Deadline: at.Add(ttl)}
-		if e.Category == event.Ring {
-			entry.Urgent, entry.Deadline = true, at.Add(ringTTL)
-		}
-		entries = append(entries, entry)
+		entries = append(entries, ledger.Entry{Body: body, Outbox: out, Urgent: e.Category == event.Ring, Deadline: k.queue.bounds.deadline(e.Category, at)})
 	}
-	if _, err := k.ledger.Release(context.WithoutCancel(ctx), at, entries); err != nil {
+	indexes, err := k.ledger.Release(context.WithoutCancel(ctx), at, entries)
+	if err != nil {
 		return k.broken(err)
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, t := range all {
+	for i, t := range all {
 		if t.begins {
 			k.uses = k.policy.Used(k.uses, t.Grant, at)
 		}
+		k.queue.add(waiting{indexes[i], entries[i].Urgent, int64(len(entries[i].Outbox)), entries[i].Deadline, t.Recipient})
 	}
+	k.mu.Unlock()
+	// What cannot be dropped is on record all the same, and the ledger speaks of itself.
+	_ = k.makeRoom(ctx)
 	return nil
 }
 
@@ -371,6 +376,7 @@ func (k *keeper) settle(ctx context.Context, index int64, result string, reason 
 	if err := k.ledger.Settle(context.WithoutCancel(ctx), stamp(k.now()), index, body); err != nil {
 		return k.broken(err)
 	}
+	k.settled(index)
 	return nil
 }
 

@@ -165,7 +165,7 @@ func countedPause(t *testing.T, dir string, c Clock, trust func()) (*keeper, *lo
 		t.Fatal(err)
 	}
 	log := new(logged)
-	k, err := newKeeper(ctx, l, c, slog.New(slog.NewTextHandler(log, nil)))
+	k, err := newKeeper(ctx, l, Bounds{}, c, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,6 @@ import (
 	"doorbelld/internal/ledger"
 )
 
-// How long a message may wait to be sent before it is of no more use.
-const (
-	ringTTL = time.Minute
-	ttl     = time.Hour
-)
-
 // The bodies of leaves are JSON. Those of the owner's acts are the consent changes
 // themselves, that of a grant with a version; these are the others. A field that is
 // not known is an error: what it says might be a limit.
@@ -114,14 +108,21 @@ type outgoing struct {
 // outcome says what became of a release.
 type outcome struct {
 	Release int64  `json:"release"`
-	Result  string `json:"result"`           // delivered, expired or withdrawn
-	Reason  string `json:"reason,omitempty"` // why it was withdrawn
+	Result  string `json:"result"`           // delivered, expired, withdrawn or dropped
+	Reason  string `json:"reason,omitempty"` // why it was withdrawn or dropped
 }
 
 const (
 	delivered = "delivered"
 	expired   = "expired"
 	withdrawn = "withdrawn"
+	dropped   = "dropped" // made room for what came later
+)
+
+// Why a message is dropped.
+const (
+	tooMany = "too_many_messages"
+	tooLong = "too_many_bytes"
 )
 
 // ledgerKind gives the kind of leaf that records a change.

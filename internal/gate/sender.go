@@ -30,12 +30,17 @@ type Session interface {
 }
 
 const (
-	ackTime     = 10 * time.Second // for the broker to take one message
-	firstRetry  = time.Second
-	lastRetry   = 30 * time.Second
-	goodSession = 10 * time.Second // a session that lasted so long begins anew with firstRetry
-	holdTime    = time.Second      // before asking again while the clock or the ledger is not to be trusted
-	sweepRows   = 256
+	ackTime    = 10 * time.Second // for the broker to take one message
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+	// A broker that refuses us does so until somebody changes something; many lock out
+	// who tries again and again.
+	firstRefused = time.Minute
+	lastRefused  = 10 * time.Minute
+	lastWord     = time.Second      // for a message that is on its way when the daemon ends
+	goodSession  = 10 * time.Second // a session that lasted so long begins anew with firstRetry
+	holdTime     = time.Second      // before asking again while the clock or the ledger is not to be trusted
+	sweepRows    = 256
 
 	cameraEvery = 5 * time.Second // what is said of the camera changes at most so often
 	forever     = time.Duration(math.MaxInt64)
@@ -75,8 +80,13 @@ func (s *sender) run(ctx context.Context) error {
 				told = err.Error()
 			}
 			s.sweep(ctx)
+			most := lastRetry
+			if errors.Is(err, publish.ErrRefused) {
+				wait, most = max(wait, firstRefused), lastRefused
+			}
+			wait = min(wait, most)
 			pause(ctx, wait/2+rand.N(wait/2))
-			wait = min(2*wait, lastRetry)
+			wait = min(2*wait, most)
 			continue
 		}
 		if told != "" || wait == firstRetry {
@@ -113,7 +123,7 @@ func (s *sender) run(ctx context.Context) error {
 // serve sends until the session is over or ctx is done.
 func (s *sender) serve(ctx context.Context, session Session) {
 	var said pictures // to this session, of the camera
-	for {
+	for ctx.Err() == nil {
 		quiet := s.lookAtCamera()
 		if s.camera != said {
 			if err := s.tellCamera(ctx, session); err != nil {
@@ -169,7 +179,7 @@ func (s *sender) lookAtCamera() (wait time.Duration) {
 // tellCamera publishes whether pictures come. Which bytes that takes, and when,
 // depends on no picture.
 func (s *sender) tellCamera(ctx context.Context, session Session) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+	ctx, cancel := finishing(ctx)
 	defer cancel()
 	return session.Publish(ctx, publish.Camera(s.device, s.camera == flowing))
 }
@@ -194,6 +204,10 @@ func (s *sender) await(ctx context.Context, session Session, wait time.Duration)
 // means that it has to wait for a trusted clock or a sound ledger. An error means
 // that the session is of no more use; the row stays.
 func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hold bool, err error) {
+	if !s.keeper.claim(row.Index) {
+		return false, nil // it made room for another
+	}
+	defer s.keeper.unclaim()
 	if s.isExpired(row) {
 		return s.settle(ctx, row.Index, expired, ""), nil
 	}
@@ -239,7 +253,7 @@ func (s *sender) publish(ctx context.Context, session Session, r consent.Release
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+	ctx, cancel := finishing(ctx)
 	defer cancel()
 	for _, m := range messages {
 		if err := session.Publish(ctx, m); err != nil {
@@ -247,6 +261,20 @@ func (s *sender) publish(ctx context.Context, session Session, r consent.Release
 		}
 	}
 	return nil
+}
+
+// finishing bounds one message. When ctx is done, it may finish for a moment: broken
+// off, it would be sent again at the next start, and the farewell could not be said.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	sending, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), ackTime, errSlow)
+	stop := context.AfterFunc(ctx, func() {
+		pause(sending, lastWord)
+		cancel()
+	})
+	return sending, func() {
+		stop()
+		cancel()
+	}
 }
 
 // isExpired reports whether a row's time has passed. Without a trusted clock

@@ -119,6 +119,7 @@ type Counts struct {
 	Delivered map[string]int            `json:"delivered"` // by recipient: taken by the broker
 	Withdrawn map[string]map[string]int `json:"withdrawn"` // by recipient and reason: allowed once, no more when it was to be sent
 	Expired   int                       `json:"expired"`   // waited too long for the broker
+	Dropped   map[string]int            `json:"dropped"`   // by recipient: made room for what came later
 	Ignored   int                       `json:"ignored"`   // rings too many in too short a time
 }
 

@@ -21,6 +21,10 @@ import (
 type Login struct {
 	Username string
 	Password string
+	CAFile   string // with it, the client speaks TLS
+	// Session is the client's name at the broker, which then keeps for it what comes
+	// while it is away; "" is a session that ends with its connection.
+	Session string
 }
 
 // A Message is one publication as it reached a Subscriber.
@@ -193,7 +197,17 @@ func clientCommand(ctx context.Context, tb testing.TB, program, addr string, who
 	if err := os.WriteFile(filepath.Join(home, program), []byte(login), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, find(tb, program), append([]string{"-h", host, "-p", port}, args...)...)
+	where := []string{"-h", host, "-p", port}
+	if who.CAFile != "" {
+		where = append(where, "--cafile", who.CAFile)
+	}
+	if who.Session != "" {
+		where = append(where, "-i", who.Session)
+		if program == "mosquitto_sub" {
+			where = append(where, "-c")
+		}
+	}
+	cmd := exec.CommandContext(ctx, find(tb, program), append(where, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home)
 	return cmd
 }

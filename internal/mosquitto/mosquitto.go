@@ -34,6 +34,9 @@ type Options struct {
 	Anonymous bool              // with Users: those without a name get in too
 	ACL       string            // an ACL file's text (mosquitto.conf(5)); "" allows everything
 	Persist   bool              // write the state to disk at every change
+	// With CertificateFile and KeyFile it speaks TLS and nothing else; with ClientCA to
+	// those alone who show a certificate that this authority signed.
+	CertificateFile, KeyFile, ClientCA string
 }
 
 // A Server is one mosquitto. Its methods may be called from the test's goroutine
@@ -74,8 +77,17 @@ func Start(tb testing.TB, o Options) *Server {
 // Addr gives host:port.
 func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
-// URL gives the address as an mqtt:// URL.
-func (s *Server) URL() string { return "mqtt://" + s.Addr() }
+// URL gives the address as an mqtt:// or mqtts:// URL.
+func (s *Server) URL() string {
+	scheme := "mqtt"
+	if s.opts.CertificateFile != "" {
+		scheme += "s"
+	}
+	return scheme + "://" + s.Addr()
+}
+
+// Dir gives the folder with its files.
+func (s *Server) Dir() string { return s.dir }
 
 // Stop ends the broker in an orderly way (SIGTERM).
 func (s *Server) Stop() { s.run.end(syscall.SIGTERM) }
@@ -124,6 +136,12 @@ func (s *Server) config() string {
 	if os.Getuid() == 0 {
 		// It would become the user mosquitto, who cannot read the test's folder.
 		b.WriteString("user root\n")
+	}
+	if s.opts.CertificateFile != "" {
+		fmt.Fprintf(&b, "certfile %s\nkeyfile %s\n", s.opts.CertificateFile, s.opts.KeyFile)
+	}
+	if s.opts.ClientCA != "" {
+		fmt.Fprintf(&b, "cafile %s\nrequire_certificate true\n", s.opts.ClientCA)
 	}
 	if len(s.opts.Users) > 0 {
 		fmt.Fprintf(&b, "password_file %s\n", filepath.Join(s.dir, "users"))

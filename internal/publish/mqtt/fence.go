@@ -1,8 +1,10 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,8 @@ const (
 
 // A fence is the connection as paho sees it. Once cut has returned, nothing passes.
 type fence struct {
-	net.Conn // a TCP connection, never written to but by Write
+	net.Conn // what carries MQTT: raw, or what is around it; never written to but by Write
+	raw      *net.TCPConn
 	in       *wire.Reader
 	stall    time.Duration // how long a chunk may take
 	lost     func(error)   // told why, when the connection dies and nobody shut it
@@ -35,18 +38,22 @@ type fence struct {
 	shutting sync.Once
 	shut     atomic.Bool
 	ordinary atomic.Bool
-	writing  sync.Mutex // held by Write, for a packet from its first to its last chunk
-	failed   chan error // of one place: why a Write failed, for Read to tell
+	heard    atomic.Bool // the peer has said something
+	writing  sync.Mutex  // held by Write, for a packet from its first to its last chunk
+	failed   chan error  // of one place: why a Write failed, for Read to tell
 }
 
-func newFence(raw *net.TCPConn, stall time.Duration, lost func(error)) *fence {
-	return &fence{Conn: raw, in: wire.NewReader(raw, fromBroker), stall: stall, lost: lost, failed: make(chan error, 1)}
+func newFence(stream net.Conn, raw *net.TCPConn, stall time.Duration, lost func(error)) *fence {
+	return &fence{Conn: stream, raw: raw, in: wire.NewReader(stream, fromBroker), stall: stall, lost: lost, failed: make(chan error, 1)}
 }
 
 // Read lets through the packets that fromBroker knows. paho reads until the end of
 // the connection, so this is where the end is noticed first.
 func (f *fence) Read(p []byte) (int, error) {
 	n, err := f.in.Read(p)
+	if n > 0 {
+		f.heard.Store(true)
+	}
 	if err != nil {
 		select {
 		case why := <-f.failed:
@@ -76,6 +83,7 @@ func (f *fence) Write(p []byte) (sent int, err error) {
 		sent += n
 	}
 	if err != nil {
+		err = f.lastWord(err)
 		select {
 		case f.failed <- err:
 		default:
@@ -83,6 +91,19 @@ func (f *fence) Write(p []byte) (sent int, err error) {
 		f.Close()
 	}
 	return sent, err
+}
+
+// lastWord gives why the peer hung up before it has said anything, if it still can be
+// read, or else err: a broker that does not take our certificate says so when it has
+// ours, and hangs up at once.
+func (f *fence) lastWord(err error) error {
+	if f.heard.Load() || f.shut.Load() || f.Conn.SetReadDeadline(time.Now().Add(partingTime)) != nil {
+		return err
+	}
+	if _, word := f.Conn.Read(make([]byte, 1)); word != nil && !hungUp(word) && !errors.Is(word, os.ErrDeadlineExceeded) {
+		return word
+	}
+	return err
 }
 
 // SetWriteDeadline leaves the deadline as it is: Write sets it.
@@ -98,13 +119,23 @@ func (f *fence) parting() { f.ordinary.Store(true) }
 func (f *fence) Close() (err error) {
 	f.shutting.Do(func() {
 		f.shut.Store(true)
-		if !f.ordinary.Load() {
-			// SO_LINGER 0. It fails only on a socket that is closed already.
-			_ = f.Conn.(*net.TCPConn).SetLinger(0)
+		if f.ordinary.Load() {
+			// TLS and WebSocket have a last word, for which nobody waits long.
+			late := time.AfterFunc(partingTime, f.discard)
+			err = f.Conn.Close()
+			late.Stop()
+			return
 		}
-		err = f.Conn.Close()
+		f.discard()
 	})
 	return err
+}
+
+// discard closes the TCP connection under all that is around it, without a word.
+func (f *fence) discard() {
+	// SO_LINGER 0. Both fail only on a socket that is closed already.
+	_ = f.raw.SetLinger(0)
+	_ = f.raw.Close()
 }
 
 // cut closes, and waits until no Write is under way. That is no wait for the
@@ -116,12 +147,12 @@ func (f *fence) cut() {
 }
 
 // fromBroker lists the packets that a broker has reason to send to a client which
-// publishes with QoS 1 at most and makes one subscription, of QoS 1. paho would
+// publishes with QoS 1 at most, makes one subscription, of QoS 1, and ends another. paho would
 // fall over some others.
 func fromBroker(header byte, length int) error {
 	ok := false
 	switch header >> 4 {
-	case wire.Connack, wire.Puback:
+	case wire.Connack, wire.Puback, wire.Unsuback:
 		ok = header&0x0f == 0 && length == 2
 	case wire.Suback:
 		ok = header&0x0f == 0 && length == 3

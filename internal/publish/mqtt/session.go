@@ -15,9 +15,9 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -26,7 +26,6 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"doorbelld/internal/publish"
 )
@@ -37,25 +36,22 @@ const (
 	connectTime = 10 * time.Second // from the dialling to the published status
 	handTime    = 5 * time.Second  // for paho to take a message over; it is idle then, or its socket stalls
 	partingTime = 250 * time.Millisecond
-	defaultPort = "1883"
 )
-
-// ErrRefused means that the broker was reached and does not want this account: its
-// password is wrong, or it may not do what the daemon must. Trying again changes
-// nothing until somebody changes a configuration.
-var ErrRefused = errors.New("refused by the broker")
 
 // errClosed is why a message was not sent on a session that its owner closed.
 var errClosed = errors.New("the session is closed")
 
 // Options says where and as whom to connect. All fields are required but Username
-// and Password.
+// and Password, and TLS, which mqtts and wss need.
 type Options struct {
-	Broker   string                 // mqtt://host or mqtt://host:port
+	Broker   string                 // mqtt, mqtts, ws or wss://host or host:port; with ws and wss a path
 	ClientID string                 // a broker has one client of a name; the newer one wins
 	Username string                 // "" for a broker that asks for none
 	Password func() (string, error) // read at each connection; nil for none
-	Device   string                 // the device's name in all topics
+	// TLS says whom to trust and what to show of us. It is asked at each connection,
+	// and nothing but TLS is spoken then, to nobody but who proves to be ServerName.
+	TLS    func() (*tls.Config, error)
+	Device string // the device's name in all topics
 	// Paused is called with each wish to pause, of 1 to 1440 minutes, from a
 	// goroutine of the session, one call at a time. Of the wishes that come while
 	// it works only the longest is kept. It may close the session.
@@ -67,6 +63,8 @@ type Options struct {
 // lost. It is safe for concurrent use.
 type Session struct {
 	client paho.Client
+	target target
+	seal   *tls.Config // nil: not sealed
 	device string
 	turn   chan struct{} // held by whoever has a message on its way
 	over   chan struct{} // closed when the session ends
@@ -80,41 +78,61 @@ type Session struct {
 // Connect opens a session: it dials, presents itself, listens for wishes to pause
 // and, last, says publish.Online on the status topic. The broker says
 // publish.Offline there when the connection dies. It takes at most ten seconds.
-// The error is one line, and wraps ErrRefused if that is what happened.
+// The error is one line, and wraps publish.ErrRefused if that is what happened.
 func Connect(ctx context.Context, o Options) (*Session, error) {
-	addr, err := address(o.Broker)
+	s, password, err := prepare(o)
 	if err != nil {
 		return nil, err
 	}
+	addr := s.target.addr
 	if o.ClientID == "" || o.Paused == nil || o.Device == "" || strings.ContainsAny(o.Device, "/+#\x00") {
 		return nil, fmt.Errorf("broker %s: the client's name, the device's name or the pause function is missing or unfit", addr)
-	}
-	var password string
-	if o.Password != nil {
-		if password, err = o.Password(); err != nil {
-			return nil, fmt.Errorf("broker %s: read its password: %w", addr, err)
-		}
 	}
 
 	within, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	s := &Session{device: o.Device, turn: make(chan struct{}, 1), over: make(chan struct{})}
-	s.client = paho.NewClient(s.clientOptions(within, addr, password, o))
+	s.client = paho.NewClient(s.clientOptions(within, password, o))
 	if err := s.open(within, newInbox(o.Device, o.Log), o.Paused); err != nil {
 		s.end(err)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("broker %s: %w", addr, ctx.Err())
 		}
-		return nil, fmt.Errorf("broker %s: %w", addr, explain(err))
+		return nil, fmt.Errorf("broker %s: %w", addr, explain(err, s.target, s.seal))
 	}
 	return s, nil
 }
 
-func (s *Session) clientOptions(ctx context.Context, addr, password string, o Options) *paho.ClientOptions {
+// prepare reads the URL, and the files that the options name.
+func prepare(o Options) (s *Session, password string, err error) {
+	s = &Session{device: o.Device, turn: make(chan struct{}, 1), over: make(chan struct{})}
+	if s.target, err = parse(o.Broker); err != nil {
+		return nil, "", err
+	}
+	addr := s.target.addr
+	if s.target.sealed {
+		if o.TLS == nil {
+			return nil, "", fmt.Errorf("broker %s: whom to trust is not known", addr)
+		}
+		if s.seal, err = o.TLS(); err != nil {
+			return nil, "", fmt.Errorf("broker %s: %w", addr, err)
+		}
+		if s.seal == nil || s.seal.InsecureSkipVerify || s.seal.ServerName == "" || s.seal.MinVersion < tls.VersionTLS12 {
+			return nil, "", fmt.Errorf("broker %s: whom to trust is not known", addr)
+		}
+	}
+	if o.Password != nil {
+		if password, err = o.Password(); err != nil {
+			return nil, "", fmt.Errorf("broker %s: read its password: %w", addr, err)
+		}
+	}
+	return s, password, nil
+}
+
+func (s *Session) clientOptions(ctx context.Context, password string, o Options) *paho.ClientOptions {
 	will := publish.Status(o.Device, false)
 	c := paho.NewClientOptions().
-		AddBroker("mqtt://"+addr).
-		SetProtocolVersion(4). // or paho would knock a second time, with version 3
+		AddBroker("mqtt://"+s.target.addr). // for its log only: dial knows better
+		SetProtocolVersion(4).              // or paho would knock a second time, with version 3
 		SetClientID(o.ClientID).
 		SetCleanSession(true).
 		SetStore(paho.NewMemoryStore()).
@@ -127,7 +145,7 @@ func (s *Session) clientOptions(ctx context.Context, addr, password string, o Op
 		SetOrderMatters(true). // our handler never blocks; unordered means a goroutine for each message received
 		SetBinaryWill(will.Topic(), will.Payload(), will.QoS(), will.Retained()).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.end(err) }).
-		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return s.dial(ctx, addr) })
+		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return s.dial(ctx) })
 	if o.Username != "" {
 		c.SetUsername(o.Username).SetPassword(password)
 	}
@@ -135,12 +153,17 @@ func (s *Session) clientOptions(ctx context.Context, addr, password string, o Op
 }
 
 // dial is how paho gets its connection: ours, with the fence around it.
-func (s *Session) dial(ctx context.Context, addr string) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+func (s *Session) dial(ctx context.Context) (net.Conn, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", s.target.addr)
 	if err != nil {
 		return nil, err
 	}
-	f := newFence(raw.(*net.TCPConn), stallTime, s.end)
+	stream, err := s.wrap(ctx, raw)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	f := newFence(stream, raw.(*net.TCPConn), stallTime, s.end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -149,6 +172,29 @@ func (s *Session) dial(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	s.fence = f
 	return f, nil
+}
+
+// wrap puts around a TCP connection what the target asks for. It never gives less.
+func (s *Session) wrap(ctx context.Context, raw net.Conn) (net.Conn, error) {
+	// Whoever answers may be silent: then the end of ctx ends it.
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	stream := raw
+	if s.target.sealed {
+		sealed := tls.Client(raw, s.seal)
+		if err := sealed.HandshakeContext(ctx); err != nil {
+			return nil, &handshakeError{err}
+		}
+		stream = sealed
+	}
+	if s.target.socket != "" {
+		ws, err := openSocket(ctx, stream, s.target.socket)
+		if err != nil {
+			return nil, err
+		}
+		stream = ws
+	}
+	return stream, ctx.Err()
 }
 
 func (s *Session) open(ctx context.Context, in *inbox, paused func(minutes int)) error {
@@ -167,7 +213,7 @@ func (s *Session) open(ctx context.Context, in *inbox, paused func(minutes int))
 	// paho calls a refused subscription a success; so it does one that the broker
 	// answered with something else.
 	if qos, ok := token.(*paho.SubscribeToken).Result()[topic]; !ok || qos > 1 {
-		return fmt.Errorf("%w: let this account read the topic %s", ErrRefused, topic)
+		return fmt.Errorf("%w: let this account read the topic %s", publish.ErrRefused, topic)
 	}
 	go in.serve(s.over, paused)
 	return s.Publish(ctx, publish.Status(s.device, true))
@@ -176,6 +222,11 @@ func (s *Session) open(ctx context.Context, in *inbox, paused func(minutes int))
 // Publish sends m and waits: for the broker's acknowledgement if m asks for one
 // (QoS 1), else until m is handed to the kernel. Messages go one at a time, in the
 // order of the calls.
+//
+// What the broker does not keep by itself (m is not retained) it is asked about
+// once more: mosquitto acknowledges a message first and writes it to its disk then,
+// so that one which was acknowledged is lost if the broker is killed at that moment.
+// It answers nothing else before it has written.
 //
 // After an error nothing more of m leaves; what did leave may still reach the
 // broker. To hold that, a session whose caller gives up on a message that is on its
@@ -207,11 +258,21 @@ func (s *Session) send(ctx context.Context, m publish.Message) error {
 	_, err := s.await(ctx, func() paho.Token {
 		return s.client.Publish(m.Topic(), m.QoS(), m.Retained(), m.Payload())
 	})
+	if err == nil && m.QoS() > 0 && !m.Retained() {
+		err = s.askAgain(ctx)
+	}
 	if err != nil {
 		s.end(fmt.Errorf("a message was not sent: %w", err))
 		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
+}
+
+// askAgain returns when the broker has answered something that changes nothing: to
+// unsubscribe from what was never subscribed to.
+func (s *Session) askAgain(ctx context.Context) error {
+	_, err := s.await(ctx, func() paho.Token { return s.client.Unsubscribe(publish.StatusTopic(s.device)) })
+	return err
 }
 
 // await makes a call of paho, which may block, and waits for its token; but no
@@ -304,43 +365,4 @@ func (s *Session) reason() error {
 		return err
 	}
 	return errClosed
-}
-
-// address takes the host and port out of a broker's URL.
-func address(broker string) (string, error) {
-	u, err := url.Parse(broker)
-	if err != nil {
-		return "", errors.New("the broker's address is not a URL: write mqtt://host:port")
-	}
-	switch {
-	case u.User != nil:
-		return "", errors.New("the broker's address holds a user name: give name and password on their own")
-	case u.Scheme != "mqtt":
-		return "", fmt.Errorf("broker %q: only mqtt://host:port is known", broker)
-	case u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("broker %q: write mqtt://host:port and nothing more", broker)
-	}
-	port := u.Port()
-	if port == "" {
-		port = defaultPort
-	}
-	return net.JoinHostPort(u.Hostname(), port), nil
-}
-
-// explain says what a failed connection means for whoever has to mend it.
-func explain(err error) error {
-	var op *net.OpError
-	switch {
-	case errors.Is(err, ErrRefused):
-		return err
-	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
-		return fmt.Errorf("%w: check the user name and the password", ErrRefused)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %v: check the address, and that an MQTT broker listens there", connectTime)
-	case errors.Is(err, io.EOF):
-		return errors.New("it hung up at once: check that an MQTT broker listens there")
-	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("%w: check the address, and that the broker runs", op.Err)
-	}
-	return err
 }

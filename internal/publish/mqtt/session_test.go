@@ -253,7 +253,7 @@ func TestFenceStopsAWriteInTheKernel(t *testing.T) {
 			if name == "stalled" {
 				stall = 50 * time.Millisecond
 			}
-			f := newFence(here, stall, func(error) {})
+			f := newFence(here, here, stall, func(error) {})
 			huge := make([]byte, 256<<20)
 			result := make(chan error)
 			go func() {
@@ -287,7 +287,7 @@ func TestFenceStopsAWriteInTheKernel(t *testing.T) {
 func TestCloseShutsTheFence(t *testing.T) {
 	here, there := tcpPair(t)
 	s := &Session{client: idle{}, over: make(chan struct{})}
-	s.fence = newFence(here, time.Hour, s.end)
+	s.fence = newFence(here, here, time.Hour, s.end)
 	result := make(chan error)
 	go func() {
 		_, err := s.fence.Write(make([]byte, 256<<20))
@@ -317,7 +317,7 @@ func (idle) Disconnect(uint) {}
 
 func TestAFarewellIsDelivered(t *testing.T) {
 	here, there := tcpPair(t)
-	f := newFence(here, time.Hour, func(error) {})
+	f := newFence(here, here, time.Hour, func(error) {})
 	sent, err := f.Write(make([]byte, 64<<10))
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +332,7 @@ func TestAFarewellIsDelivered(t *testing.T) {
 func TestTheReasonOfALossIsKept(t *testing.T) {
 	here, there := tcpPair(t)
 	reasons := make(chan error, 2)
-	f := newFence(here, 50*time.Millisecond, func(err error) { reasons <- err })
+	f := newFence(here, here, 50*time.Millisecond, func(err error) { reasons <- err })
 	go f.Write(make([]byte, 256<<20)) // ends with the stall
 	if _, err := f.Read(make([]byte, 1)); err == nil {
 		t.Error("read from a peer that says nothing")
@@ -469,7 +469,7 @@ func TestRefused(t *testing.T) {
 		o := options(t, "mqtt://"+addr)
 		o.Password = func() (string, error) { return "wrong", nil }
 		_, err := Connect(within(t), o)
-		if !errors.Is(err, ErrRefused) {
+		if !errors.Is(err, publish.ErrRefused) {
 			t.Errorf("wrong password: %v", err)
 		}
 		checkText(t, err, addr, "password")
@@ -480,7 +480,7 @@ func TestRefused(t *testing.T) {
 		}
 
 		o.Password = func() (string, error) { return "", errors.New("no such file") }
-		if _, err := Connect(within(t), o); err == nil || errors.Is(err, ErrRefused) {
+		if _, err := Connect(within(t), o); err == nil || errors.Is(err, publish.ErrRefused) {
 			t.Errorf("unreadable password: %v", err)
 		}
 	})
@@ -493,7 +493,7 @@ func TestRefusedSubscription(t *testing.T) {
 	o.Username = homeLogin.Username // may not hear of pauses
 	o.Password = func() (string, error) { return homeLogin.Password, nil }
 	_, err := Connect(within(t), o)
-	if !errors.Is(err, ErrRefused) {
+	if !errors.Is(err, publish.ErrRefused) {
 		t.Errorf("no leave to read the pause topic: %v", err)
 	}
 	checkText(t, err, addr, publish.PauseTopic(device))
@@ -510,7 +510,7 @@ func TestUnreachable(t *testing.T) {
 	checkText(t, err, addr, "connection refused", "check the address")
 	_, err = Connect(within(t), options(t, "mqtt://nowhere.invalid:1883"))
 	checkText(t, err, "nowhere.invalid:1883", "check the address")
-	if errors.Is(err, ErrRefused) {
+	if errors.Is(err, publish.ErrRefused) {
 		t.Errorf("an unreachable broker refused: %v", err)
 	}
 
@@ -722,7 +722,7 @@ func TestSessionsLeaveNothing(t *testing.T) {
 		case 4:
 			o := options(t, p.url())
 			o.Password = func() (string, error) { return "wrong", nil }
-			if _, err := Connect(within(t), o); !errors.Is(err, ErrRefused) {
+			if _, err := Connect(within(t), o); !errors.Is(err, publish.ErrRefused) {
 				t.Error(err)
 			}
 			s.Close()
@@ -732,22 +732,25 @@ func TestSessionsLeaveNothing(t *testing.T) {
 	b.Close()
 }
 
-func TestAddress(t *testing.T) {
-	for broker, want := range map[string]string{
-		"mqtt://127.0.0.1":        "127.0.0.1:1883",
-		"mqtt://broker.lan:18830": "broker.lan:18830",
-		"mqtt://[::1]:1883":       "[::1]:1883",
+func TestParse(t *testing.T) {
+	for broker, want := range map[string]target{
+		"mqtt://127.0.0.1":         {addr: "127.0.0.1:1883"},
+		"mqtt://broker.lan:18830":  {addr: "broker.lan:18830"},
+		"mqtt://[::1]:1883":        {addr: "[::1]:1883"},
+		"mqtts://broker.lan":       {addr: "broker.lan:8883", sealed: true},
+		"ws://broker.lan/mqtt":     {addr: "broker.lan:80", socket: "ws://broker.lan:80/mqtt"},
+		"wss://broker.lan:9001/a/": {addr: "broker.lan:9001", sealed: true, socket: "ws://broker.lan:9001/a/"},
 	} {
-		if got, err := address(broker); err != nil || got != want {
-			t.Errorf("address(%q) = %q, %v", broker, got, err)
+		if got, err := parse(broker); err != nil || got != want {
+			t.Errorf("parse(%q) = %+v, %v", broker, got, err)
 		}
 	}
-	for _, broker := range []string{"", "127.0.0.1:1883", "mqtt://", "mqtts://x", "tcp://x", "mqtt://x/path", "mqtt://x?y", "mqtt://:1883", "mqtt://x:port", "mqtt://user:" + secret + "@x", "mqtt://user:" + secret + "@x:port"} {
-		got, err := address(broker)
+	for _, broker := range []string{"", "127.0.0.1:1883", "mqtt://", "tcp://x", "mqtt://x/path", "mqtts://x/path", "ws://x?y", "mqtt://x?y", "mqtt://:1883", "mqtt://x:port", "mqtt://user:" + secret + "@x", "mqtt://user:" + secret + "@x:port"} {
+		got, err := parse(broker)
 		if err == nil {
-			t.Errorf("address(%q) = %q", broker, got)
+			t.Errorf("parse(%q) = %+v", broker, got)
 		} else if strings.Contains(err.Error(), secret) {
-			t.Errorf("address(%q) tells the password: %v", broker, err)
+			t.Errorf("parse(%q) tells the password: %v", broker, err)
 		}
 	}
 }

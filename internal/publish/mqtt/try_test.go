@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"doorbelld/internal/mosquitto"
+	"doorbelld/internal/publish"
 )
 
 func TestTry(t *testing.T) {
@@ -24,7 +25,7 @@ func TestTry(t *testing.T) {
 	}
 	wrong := o
 	wrong.Password = func() (string, error) { return "guess", nil }
-	if err := Try(ctx, wrong); !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), "guess") {
+	if err := Try(ctx, wrong); !errors.Is(err, publish.ErrRefused) || strings.Contains(err.Error(), "guess") {
 		t.Errorf("a wrong password: %v", err)
 	}
 	// Whatever it left behind would have come before this.
@@ -35,7 +36,7 @@ func TestTry(t *testing.T) {
 		t.Errorf("trying was heard: %+v, %v", m, err)
 	}
 	b.Stop()
-	if err := Try(ctx, o); err == nil || errors.Is(err, ErrRefused) {
+	if err := Try(ctx, o); err == nil || errors.Is(err, publish.ErrRefused) {
 		t.Errorf("a broker that is away: %v", err)
 	}
 }

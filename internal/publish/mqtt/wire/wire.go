@@ -18,6 +18,7 @@ const (
 	Publish  = 3
 	Puback   = 4
 	Suback   = 9
+	Unsuback = 11
 	Pingresp = 13
 )
 
