@@ -233,7 +233,12 @@ func (e *examination) files(path, state string) doctor.Files {
 	if e.cfg == nil {
 		return files
 	}
-	files.Secrets = secrets(e.cfg.Broker)
+	if b := e.cfg.Broker; b.PasswordFile != "" {
+		files.Secrets = append(files.Secrets, b.PasswordFile)
+	}
+	if b := e.cfg.Broker; b.KeyFile != "" {
+		files.Keys = append(files.Keys, b.KeyFile)
+	}
 	if v := e.cfg.Camera.V4L2; v != nil {
 		files.Camera = v.Device
 	}
@@ -243,12 +248,4 @@ func (e *examination) files(path, state string) doctor.Files {
 		}
 	}
 	return files
-}
-
-// secrets lists the files of a broker that nobody else may read.
-func secrets(b config.Broker) (all []string) {
-	if b.PasswordFile != "" {
-		all = append(all, b.PasswordFile)
-	}
-	return all
 }

@@ -17,7 +17,7 @@ import (
 
 	"doorbelld/internal/doctor"
 	"doorbelld/internal/gate"
-	"doorbelld/internal/publish/mqtt"
+	"doorbelld/internal/publish"
 )
 
 // A report can be put where everybody reads it: whatever names people gave to
@@ -123,7 +123,7 @@ func TestBrokerWords(t *testing.T) {
 		err  error
 		want string
 	}{
-		{fmt.Errorf("broker %s: %w: check", host, mqtt.ErrRefused), "it refuses"},
+		{fmt.Errorf("broker %s: %w: check", host, publish.ErrRefused), "it refuses"},
 		{fmt.Errorf("broker %s: %w", host, &net.DNSError{Name: host, Err: "no such host"}), "its name is not known"},
 		{fmt.Errorf("broker %s: %w", host, syscall.ECONNREFUSED), "nobody listens there"},
 		{fmt.Errorf("broker %s: %w", host, syscall.EHOSTUNREACH), "no network leads there"},
@@ -132,6 +132,7 @@ func TestBrokerWords(t *testing.T) {
 		{fmt.Errorf("broker %s: %w", host, os.ErrNotExist), "is not there"},
 		{fmt.Errorf("broker %s: no answer within 10s: check the address", host), "does not answer in time"},
 		{fmt.Errorf("broker %s: %w", host, os.ErrDeadlineExceeded), "does not answer in time"},
+		{fmt.Errorf("broker %s: its certificate is for %q and not for %q", host, host, host), "TLS does not come about"},
 		{errors.New(host), "the connection fails"},
 	} {
 		if got := brokerWords(c.err); !strings.Contains(got, c.want) || strings.Contains(got, host) {

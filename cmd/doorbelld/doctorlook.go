@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"debug/buildinfo"
 	"errors"
 	"fmt"
@@ -19,12 +20,11 @@ import (
 
 	"doorbelld/internal/button"
 	"doorbelld/internal/clock"
-	"doorbelld/internal/config"
 	"doorbelld/internal/doctor"
 	"doorbelld/internal/gate"
 	"doorbelld/internal/link"
 	"doorbelld/internal/model"
-	"doorbelld/internal/publish/mqtt"
+	"doorbelld/internal/publish"
 )
 
 // programs says whether the two programs are of one build: the link between them
@@ -341,7 +341,7 @@ func brokerWords(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error
 	switch {
-	case errors.Is(err, mqtt.ErrRefused):
+	case errors.Is(err, publish.ErrRefused):
 		return "it refuses the user name, the password, or what this account must do"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens there"
@@ -355,6 +355,8 @@ func brokerWords(err error) string {
 		return "the file with its password is not there"
 	case errors.As(err, &dns):
 		return "its name is not known"
+	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "TLS"):
+		return "TLS does not come about: it has no certificate that is trusted here, or wants one of ours"
 	case errors.As(err, &timeout) && timeout.Timeout(), strings.Contains(err.Error(), "no answer within"):
 		return "it does not answer in time"
 	}
@@ -406,7 +408,35 @@ func (e *examination) model() {
 	}
 }
 
-// certificates says how long what TLS needs is good.
-func (e *examination) certificates(context.Context) { certificates(e, e.cfg.Broker) }
-
-func certificates(*examination, config.Broker) {}
+// certificates says how long what TLS needs is good: our own files, and what the
+// broker shows.
+func (e *examination) certificates(ctx context.Context) {
+	b, now := e.cfg.Broker, time.Now()
+	if b.CAFile != "" {
+		e.add(e.machine.Certificate("the authority in broker.ca_file", b.CAFile, now))
+	}
+	if b.CertificateFile != "" {
+		e.add(e.machine.Certificate("our certificate in broker.certificate_file", b.CertificateFile, now))
+	}
+	seal, err := b.ClientTLS()
+	switch {
+	case err != nil:
+		e.find(doctor.TLS, doctor.Failed, "a file that TLS needs cannot be used", "`doorbelld check` says which, and why")
+		return
+	case seal == nil && !b.Embedded && len(b.Warnings()) > 0:
+		e.find(doctor.TLS, doctor.Warning, "the way to the broker is not encrypted", "say mqtts:// in broker.url, if the broker has TLS")
+		return
+	case seal == nil:
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, brokerTime)
+	defer cancel()
+	c, err := (&tls.Dialer{Config: seal}).DialContext(ctx, "tcp", b.Address)
+	if err != nil {
+		return // said of the broker
+	}
+	defer c.Close()
+	if t, ok := c.(*tls.Conn); ok {
+		e.add(doctor.Valid("the broker's certificate", t.ConnectionState().PeerCertificates, now))
+	}
+}

@@ -33,6 +33,7 @@ type setupFlags struct {
 	listen       string
 	user         string
 	passwordFile string
+	caFile       string
 	button       string
 	owner        string
 	recipient    string
@@ -98,10 +99,11 @@ removed afterwards.`,
 	fl.StringVar(&f.clip, "clip", "", "a video `FILE` in a camera's place")
 	fl.StringArrayVar(&f.zones, "zone", nil, "a `ZONE` that may be looked at: "+firstrun.ZoneForms)
 	fl.BoolVar(&f.everything, "everything", false, "all of the picture may be looked at")
-	fl.StringVar(&f.broker, "broker", "", "the broker: embedded, or a `URL` such as mqtt://192.168.1.10")
+	fl.StringVar(&f.broker, "broker", "", "the broker: embedded, or a `URL` such as mqtt://192.168.1.10 or mqtts://broker.example")
 	fl.StringVar(&f.listen, "listen", "", "the `ADDRESS` and port at which the embedded broker listens")
 	fl.StringVar(&f.user, "broker-user", "", "the `NAME` of doorbelld's account at a broker of yours")
 	fl.StringVar(&f.passwordFile, "broker-password-file", "", "the `FILE` that holds that account's password, and stays where it is")
+	fl.StringVar(&f.caFile, "broker-ca-file", "", "the `FILE` of the authority that signed the certificate of a broker of yours (mqtts, wss)")
 	fl.StringVar(&f.button, "button", "", "the GPIO `LINE` of a button, such as 17")
 	fl.StringVar(&f.owner, "owner", "", "a `USER` of this machine who may grant, besides root")
 	fl.StringVar(&f.recipient, "recipient", "", "the `NAME` of a first recipient, a program of yours")
@@ -294,6 +296,7 @@ func (s *firstRun) again() string {
 	add("broker", a.Broker.URL)
 	add("listen", a.Broker.Listen)
 	add("broker-user", a.Broker.Username)
+	add("broker-ca-file", a.Broker.CAFile)
 	if s.secret == "" {
 		add("broker-password-file", a.Broker.PasswordFile)
 	}

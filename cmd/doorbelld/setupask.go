@@ -294,7 +294,7 @@ func (s *firstRun) askBroker(ctx context.Context) error {
 		}
 	}
 	if s.old != nil && !s.old.Broker.Embedded {
-		def = "mqtt://" + s.old.Broker.Address
+		def = s.old.Broker.URL
 	}
 	for {
 		url, err := s.Ask(ctx, ask.Question{Text: "embedded, or the address", Default: def, Flag: "broker", Given: s.flag("broker", s.broker), Check: func(text string) error {
@@ -351,6 +351,13 @@ func (s *firstRun) embedded(ctx context.Context) error {
 // it.
 func (s *firstRun) account(ctx context.Context) (err error) {
 	b := &s.answers.Broker
+	if s.caFile != "" {
+		if b.CAFile, err = filepath.Abs(s.caFile); err != nil {
+			return err
+		}
+	} else if s.old != nil && s.old.Broker.URL == b.URL {
+		b.CAFile = s.old.Broker.CAFile
+	}
 	b.Username, err = s.Ask(ctx, ask.Question{Text: "User name there (empty for none)", Default: s.oldUser(), Flag: "broker-user", Given: s.flag("broker-user", s.user), Optional: true})
 	if err != nil || b.Username == "" {
 		if err == nil {

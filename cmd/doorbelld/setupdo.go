@@ -20,8 +20,7 @@ import (
 	"doorbelld/internal/console"
 	"doorbelld/internal/doctor"
 	"doorbelld/internal/event"
-	"doorbelld/internal/gate"
-	"doorbelld/internal/publish/broker"
+	"doorbelld/internal/publish"
 	"doorbelld/internal/publish/mqtt"
 )
 
@@ -366,20 +365,16 @@ func (s *firstRun) firstMessage(ctx context.Context) error {
 }
 
 // listener gives how to hear what a recipient hears: at the embedded broker by its
-// own account, at another by the daemon's.
-func (s *firstRun) listener(status gate.Status, anonymous bool) mqtt.Options {
-	o := mqtt.Options{ClientID: "doorbelld-" + s.cfg.Device + "-setup", Device: s.cfg.Device}
-	b := s.cfg.Broker
-	if !b.Embedded {
-		o.Broker, o.Username = "mqtt://"+b.Address, b.Username
-		if b.PasswordFile != "" {
-			o.Password = b.Password
-		}
+// own account, or by none, at another by the daemon's.
+func (s *firstRun) listener(anonymous bool) mqtt.Options {
+	o := sessionOptions(s.cfg)
+	o.ClientID += "-setup" // not to put the daemon out
+	if !s.cfg.Broker.Embedded {
 		return o
 	}
-	o.Broker = "mqtt://" + b.Listen.String()
+	o.Broker = "mqtt://" + s.cfg.Broker.Listen.String()
 	if !anonymous {
-		o.Username, o.Password = s.to, func() (string, error) { return (&broker.Accounts{Dir: accounts(s.cfg).Dir}).Secret(s.to) }
+		o.Username, o.Password = s.to, func() (string, error) { return accounts(s.cfg).Secret(s.to) }
 	}
 	return o
 }
@@ -391,7 +386,7 @@ func (s *firstRun) hearRing(ctx context.Context) error {
 	topic := fmt.Sprintf("doorbelld/%s/to/%s/ring", s.cfg.Device, s.to)
 	var rung error
 	var began time.Time
-	err := mqtt.Hear(ctx, s.listener(gate.Status{}, false), topic, func() {
+	err := mqtt.Hear(ctx, s.listener(false), topic, func() {
 		began = time.Now()
 		if _, rung = s.client.Ring(ctx); rung != nil {
 			cancel()
@@ -402,7 +397,7 @@ func (s *firstRun) hearRing(ctx context.Context) error {
 		return fmt.Errorf("all is set up, but it does not ring: %w", rung)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("all is set up, but the ring did not come back within %v: `doorbelld status` says what became of it, `doorbelld doctor` what is wrong", mqtt.HearTime)
-	case errors.Is(err, mqtt.ErrRefused):
+	case errors.Is(err, publish.ErrRefused):
 		s.Say("It may not be read back with this account (%v); ask your own program whether it came.\n", err)
 		return nil
 	case err != nil:
@@ -420,9 +415,9 @@ func (s *firstRun) hearStatus(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, mqtt.HearTime)
 	defer cancel()
 	topic := "doorbelld/" + s.cfg.Device + "/status"
-	err := mqtt.Hear(ctx, s.listener(gate.Status{}, true), topic, func() {}, func(h mqtt.Heard) bool { return string(h.Payload) == "online" })
+	err := mqtt.Hear(ctx, s.listener(true), topic, func() {}, func(h mqtt.Heard) bool { return string(h.Payload) == "online" })
 	switch {
-	case errors.Is(err, mqtt.ErrRefused):
+	case errors.Is(err, publish.ErrRefused):
 		s.Say("The status may not be read back with this account (%v).\n", err)
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):

@@ -311,11 +311,11 @@ func TestPermissions(t *testing.T) {
 	}{
 		{"/etc/doorbelld/doorbelld.yaml", 0, 0o640, "failed: the user that runs doorbelld may not open the configuration"},
 		{"/etc/doorbelld/doorbelld.yaml", 990, 0o660, "failed: others than its owner may change the configuration"},
-		{"/etc/doorbelld/broker.password", 0, 0o600, "failed: the user that runs doorbelld may not open a password or key"},
+		{"/etc/doorbelld/broker.password", 0, 0o600, "failed: the user that runs doorbelld may not open a password"},
 		{"/dev/video0", 0, 0o660, "failed: the user that runs doorbelld may not open the camera"},
 		{"/dev/gpiochip0", 0, 0o660, "failed: the user that runs doorbelld may not open the button's GPIO chip"},
 		{"/var/lib/doorbelld", 0, 0o700, "failed: the user that runs doorbelld may not open the folder of the state"},
-		{"/etc/doorbelld", 0, 0o700, "failed: the user that runs doorbelld may not open the configuration\nfailed: the user that runs doorbelld may not open a password or key"},
+		{"/etc/doorbelld", 0, 0o700, "failed: the user that runs doorbelld may not open the configuration\nfailed: the user that runs doorbelld may not open a password"},
 	} {
 		good()
 		set(c.name, 0, c.gid, c.mode)
@@ -324,7 +324,7 @@ func TestPermissions(t *testing.T) {
 	good()
 	set("/etc/doorbelld/broker.password", 990, 990, 0o644)
 	set("/var/lib/doorbelld", 990, 990, 0o755)
-	check("too open", "failed: others may read a password or key (mode 0644)", "warning: others may look into the folder of the state (mode 0755)")
+	check("too open", "failed: others may read a password (mode 0644)", "warning: others may look into the folder of the state (mode 0755)")
 
 	good()
 	if err := os.WriteFile(filepath.Join(base, "etc/passwd"), []byte("root:x:0:0::/root:/bin/sh\n"), 0o644); err != nil {
@@ -332,7 +332,8 @@ func TestPermissions(t *testing.T) {
 	}
 	check("without the package", "unknown: nobody knows which user is to run doorbelld: the package is not installed, and no daemon runs")
 	files.Own = &User{UID: 5000, Groups: []int{44}}
-	files.Secrets = nil
+	files.Secrets, files.Keys = nil, []string{"/etc/doorbelld/broker.password"}
+	set("/etc/doorbelld/broker.password", 0, 44, 0o640)
 	check("somebody else's daemon", "failed: the user that runs doorbelld may not open the configuration",
 		"failed: the user that runs doorbelld may not open the folder of the state", "failed: the user that runs doorbelld may not open the button's GPIO chip")
 }

@@ -103,7 +103,8 @@ func (m *Machine) allows(u User, name string, want uint32) (bool, error) {
 // is not.
 type Files struct {
 	Config  string
-	Secrets []string // passwords and keys
+	Secrets []string // passwords
+	Keys    []string // that a group may read as well
 	State   string   // a folder
 	Camera  string   // a device node
 	GPIO    []string // device nodes of chips, if there is a button
@@ -129,9 +130,15 @@ func (m *Machine) Permissions(files Files) []Finding {
 	}
 	for _, secret := range files.Secrets {
 		if mode, ok := m.mode(secret); ok && mode&0o077 != 0 {
-			bad(Failed, fmt.Sprintf("others may read a password or key (mode %04o)", mode), "chmod 600, as root, on each file that the configuration names under broker")
+			bad(Failed, fmt.Sprintf("others may read a password (mode %04o)", mode), "chmod 600, as root, on the file that the configuration names as broker.password_file")
 		}
-		m.reach(u, known, secret, 4, "a password or key", "chown it to the user that runs doorbelld", bad)
+		m.reach(u, known, secret, 4, "a password", "chown it to the user that runs doorbelld", bad)
+	}
+	for _, key := range files.Keys {
+		if mode, ok := m.mode(key); ok && mode&0o007 != 0 {
+			bad(Failed, fmt.Sprintf("others may read a key (mode %04o)", mode), "chmod 640, as root, on the file that the configuration names as broker.key_file")
+		}
+		m.reach(u, known, key, 4, "a key", "let a group of the user that runs doorbelld read it: chgrp doorbelld and chmod 640, as root", bad)
 	}
 	if files.State != "" {
 		if mode, ok := m.mode(files.State); ok && mode&0o077 != 0 {

@@ -37,6 +37,7 @@ type Broker struct {
 	Listen       string // of the embedded one; "": the default
 	Username     string // of another; "" is none
 	PasswordFile string
+	CAFile       string // who may have signed its certificate, with mqtts and wss; "": whom this machine trusts
 }
 
 // Embedded is the URL of the broker that doorbelld runs itself.
@@ -80,7 +81,7 @@ func Config(a Answers, name string, env func(string) string) (string, *config.Co
 	line("\n# Where messages go.")
 	line("broker:\n  url: %s", quote(a.Broker.URL))
 	for _, v := range []struct{ key, value string }{
-		{"listen", a.Broker.Listen}, {"username", a.Broker.Username}, {"password_file", a.Broker.PasswordFile},
+		{"listen", a.Broker.Listen}, {"username", a.Broker.Username}, {"password_file", a.Broker.PasswordFile}, {"ca_file", a.Broker.CAFile},
 	} {
 		if v.value != "" {
 			line("  %s: %s", v.key, quote(v.value))

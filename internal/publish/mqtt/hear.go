@@ -6,6 +6,8 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"doorbelld/internal/publish"
 )
 
 // A Heard is one message as it came back from the broker.
@@ -21,29 +23,23 @@ const mostHeard = 16
 // Hear listens to one topic, or to what a filter matches, as somebody who is told
 // something would: it connects, subscribes, calls ready, and returns nil when a
 // message is one that wanted says yes to. It publishes nothing. Of the options Broker,
-// ClientID, Username and Password count, as in Try. The error is that of Connect, or
+// ClientID, Username, Password and TLS count, as in Try. The error is that of Connect, or
 // ctx's if nothing wanted came.
 func Hear(ctx context.Context, o Options, topic string, ready func(), wanted func(Heard) bool) error {
-	addr, err := address(o.Broker)
+	s, password, err := prepare(o)
 	if err != nil {
 		return err
 	}
-	var password string
-	if o.Password != nil {
-		if password, err = o.Password(); err != nil {
-			return fmt.Errorf("broker %s: read its password: %w", addr, err)
-		}
-	}
+	addr := s.target.addr
 	within, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	s := &Session{device: o.Device, turn: make(chan struct{}, 1), over: make(chan struct{})}
-	options := s.clientOptions(within, addr, password, o)
+	options := s.clientOptions(within, password, o)
 	options.UnsetWill()
 	options.WillQos, options.WillRetained = 0, false // as in Try
 	s.client = paho.NewClient(options)
 	defer s.Close()
 	if _, err := s.await(within, s.client.Connect); err != nil {
-		return fmt.Errorf("broker %s: %w", addr, explain(err))
+		return fmt.Errorf("broker %s: %w", addr, explain(err, s.target, s.seal))
 	}
 	heard := make(chan Heard, mostHeard)
 	token, err := s.await(within, func() paho.Token {
@@ -55,10 +51,10 @@ func Hear(ctx context.Context, o Options, topic string, ready func(), wanted fun
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("broker %s: %w", addr, explain(err))
+		return fmt.Errorf("broker %s: %w", addr, explain(err, s.target, s.seal))
 	}
 	if qos, ok := token.(*paho.SubscribeToken).Result()[topic]; !ok || qos > 1 {
-		return fmt.Errorf("broker %s: %w: this account may not read the topic %s", addr, ErrRefused, topic)
+		return fmt.Errorf("broker %s: %w: this account may not read the topic %s", addr, publish.ErrRefused, topic)
 	}
 	ready()
 	for {
