@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"doorbelld/internal/config"
 	"doorbelld/internal/console"
 	"doorbelld/internal/link"
+	"doorbelld/internal/mosquitto"
 	"doorbelld/internal/sandbox"
 	"doorbelld/internal/thumb"
 )
@@ -63,7 +65,7 @@ func (s *stopper) Write(b []byte) (int, error) {
 
 // Whenever Ctrl-C is pressed, everything is as it was or everything is done.
 func TestSetupInterrupted(t *testing.T) {
-	whole, last := setUp(t, 0)
+	whole, last := setUp(t, 0, nil)
 	if !whole {
 		t.Fatal("without an interruption it is not set up")
 	}
@@ -71,13 +73,22 @@ func TestSetupInterrupted(t *testing.T) {
 		if at < last-25 && at%4 != 0 { // questions, of which nothing remembers the last one
 			continue
 		}
-		setUp(t, at)
+		setUp(t, at, nil)
+	}
+}
+
+// At a broker of the user's the account is tried as it is typed, the password ends up
+// in a file of the daemon's alone, and the ring comes back from there.
+func TestSetupWithAnotherBroker(t *testing.T) {
+	b := mosquitto.Start(t, mosquitto.Options{Users: map[string]string{"door": "sesame"}})
+	if whole, _ := setUp(t, 0, b); !whole {
+		t.Error("it is not set up")
 	}
 }
 
 // setUp runs a setup that is interrupted at its nth word; 0 is never. It reports
 // whether all was done, and how many words there were.
-func setUp(t *testing.T, at int) (whole bool, words int) {
+func setUp(t *testing.T, at int, b *mosquitto.Server) (whole bool, words int) {
 	t.Helper()
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "clip.avi"), "no video")
@@ -86,13 +97,18 @@ func setUp(t *testing.T, at int) (whole bool, words int) {
 	ctx, press := context.WithCancel(t.Context())
 	defer press()
 	out := &stopper{at: at, press: press, waited: make(chan struct{})}
-	answers := "porch\npath 0,0 50,50\n\nembedded\n\n\nn\nhome\ny\nn\nn\nn\ny\ny\ny\n" // a ring, and motion
+	to, flags := "embedded\n", []string{"clip", "listen"}
+	if b != nil { // a wrong password first: the question comes again
+		to = b.URL() + "\ndoor\nguess\n" + b.URL() + "\ndoor\nsesame\n"
+	}
+	// A ring and motion are said yes to; an empty answer is none.
+	answers := "porch\npath 0,0 50,50\n\n" + to + "\n\nn\nhome\ny\n\nn\n\ny\ny\ny\n"
 	s := &firstRun{
 		setupFlags: setupFlags{
 			eye: eyeFlags{program: "/bin/false"}, clip: filepath.Join(dir, "clip.avi"), listen: freeAddr(t), root: filepath.Join(dir, "root"),
 			state: filepath.Join(dir, "state"), runtime: filepath.Join(dir, "run"), clockIsRight: true, wait: stillTime,
 		},
-		g: &globals{config: path}, given: func(flag string) bool { return flag == "clip" || flag == "listen" },
+		g: &globals{config: path}, given: func(flag string) bool { return slices.Contains(flags, flag) },
 		errOut: io.Discard, out: out, Desk: ask.New(strings.NewReader(answers), out, false),
 	}
 	daemon, stop := context.WithCancel(context.Background())
@@ -135,6 +151,16 @@ func setUp(t *testing.T, at int) (whole bool, words int) {
 	default:
 		if missing == nil || len(recipients) != 0 || active != 0 || s.unmade != nil || err == nil {
 			t.Errorf("interrupted at %d (%v): config %v, recipients %v, %d grants, not taken back: %v\n%s", at, err, missing, recipients, active, s.unmade, out.said.String())
+		}
+	}
+	if b != nil {
+		password := filepath.Join(dir, "broker.password")
+		info, err := os.Stat(password)
+		if err != nil || info.Mode().Perm() != 0o600 || s.cfg.Broker.PasswordFile != password || strings.Contains(s.text+out.said.String(), "sesame") {
+			t.Errorf("the password: %v, %v\n%s%s", info, err, s.text, out.said.String())
+		}
+		if !strings.Contains(out.said.String(), "check the user name and the password") || !strings.Contains(out.said.String(), "A first message: home was told that it rang") {
+			t.Errorf("%s", out.said.String())
 		}
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
