@@ -45,6 +45,8 @@ granted. Nothing granted, nothing sent.
 		newRun(&g), newCheck(&g), newShutIn(), newShowStill(),
 		newRecipient(&g), newGrant(&g), newPause(&g), newResume(&g), newRing(&g), newWhoSees(&g), newClock(&g), newStatus(&g), newDevices(&g), newBench(&g), newDoctor(&g), newSetup(&g), newReset(&g), newModels(&g), newVersion(),
 	)
+	root.AddCommand(more()...)
+	completable(root)
 	return root
 }
 

@@ -62,13 +62,14 @@ var rooms = []room{
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
 	{"internal/ask", talking, nil},
+	{"internal/manual", talking, nil}, // only with the tag manual
 	{"internal/firstrun", talking, []string{"internal/config", "internal/consent", "internal/event", "internal/gate"}},
 	{"internal/doctor", talking, []string{"internal/enum"}},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/doctor",
-		"internal/thumb", "internal/ask", "internal/firstrun",
+		"internal/thumb", "internal/ask", "internal/firstrun", "internal/manual",
 	}},
 
 	// What stands beside the house.
