@@ -84,6 +84,7 @@ var rooms = []room{
 		"scripts/internal/judge", "internal/footage", "internal/eye", "internal/link", "internal/event", "internal/model",
 		"internal/capture", "internal/detect", "internal/detect/opencv",
 	}},
+	{"scripts/flash", bench, []string{"internal/ask"}},
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/vm", bench, nil},
