@@ -187,7 +187,7 @@ func checkCamera(ctx context.Context, cfg *config.Config, flags eyeFlags, errOut
 func checkBroker(ctx context.Context, cfg *config.Config) (string, error) {
 	b := cfg.Broker
 	if b.Embedded {
-		if err := broker.CanListen(b.Listen.String()); err != nil {
+		if err := broker.CanListen(b.Listen.String(), b.CertificateFile != ""); err != nil {
 			return "", err
 		}
 		if _, err := b.ServerTLS(); err != nil {

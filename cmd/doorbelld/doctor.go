@@ -194,7 +194,7 @@ func (e *examination) config(path string) {
 func (e *examination) daemon(ctx context.Context, g *globals) gate.Status {
 	for _, p := range e.machine.Processes() {
 		if p.Old {
-			e.find(doctor.Programs, doctor.Warning, p.Program+" runs as it was before it was installed anew", "start the daemon again: `sudo systemctl restart doorbelld-gate doorbelld-eye`")
+			e.find(doctor.Programs, doctor.Warning, p.Program+" runs as it was before it was installed anew", "start the daemon again: `sudo systemctl restart doorbelld-gate`")
 		}
 	}
 	client, err := g.client()

@@ -24,6 +24,9 @@ import (
 // modelsName is the folder in the state folder that holds nothing of the owner's.
 const modelsName = "models"
 
+// packageMark begins the names of files by which the package knows what it made.
+const packageMark = ".made-"
+
 // setupPassword is the name of the broker's password as `setup` writes it, beside the
 // configuration.
 const setupPassword = "broker.password"
@@ -121,7 +124,7 @@ func (r reset) run(ctx context.Context) error {
 func (r reset) stopped(ctx context.Context) error {
 	_, err := console.NewClient(socketPath(r.cfg)).Status(ctx)
 	if !errors.Is(err, console.ErrNotRunning) {
-		return exitError{exitRefused, errors.New("the daemon runs: stop it first (`sudo systemctl stop doorbelld-gate doorbelld-eye`), or it would go on with what it knows")}
+		return exitError{exitRefused, errors.New("the daemon runs: stop it first (`sudo systemctl stop doorbelld-gate`), or it would go on with what it knows")}
 	}
 	path := filepath.Join(r.cfg.State, ledger.FileName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -148,7 +151,7 @@ func (r reset) all() ([]string, error) {
 	}
 	var paths []string
 	for _, e := range entries {
-		if e.Name() == modelsName && !r.models {
+		if e.Name() == modelsName && !r.models || strings.HasPrefix(e.Name(), packageMark) {
 			continue
 		}
 		paths = append(paths, filepath.Join(r.cfg.State, e.Name()))

@@ -43,7 +43,7 @@ granted. Nothing granted, nothing sent.
 	root.PersistentFlags().StringVar(&g.socket, "socket", "", "the running daemon's socket `FILE` (default: in the runtime folder of the configuration)")
 	root.AddCommand(
 		newRun(&g), newCheck(&g), newShutIn(), newShowStill(),
-		newRecipient(&g), newGrant(&g), newPause(&g), newResume(&g), newRing(&g), newWhoSees(&g), newClock(&g), newStatus(&g), newDevices(&g), newBench(&g), newDoctor(&g), newSetup(&g), newReset(&g), newModels(&g), newVersion(),
+		newRecipient(&g), newGrant(&g), newPause(&g), newResume(&g), newRing(&g), newWhoSees(&g), newClock(&g), newStatus(&g), newDevices(&g), newBench(&g), newDoctor(&g), newSetup(&g), newReset(&g), newModels(&g), newACL(&g), newBroker(&g), newVersion(),
 	)
 	root.AddCommand(more()...)
 	completable(root)

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,6 +21,8 @@ import (
 	"doorbelld/internal/console"
 	"doorbelld/internal/gate"
 	"doorbelld/internal/ledger"
+	"doorbelld/internal/publish"
+	"doorbelld/internal/publish/access"
 	"doorbelld/internal/publish/broker"
 	"doorbelld/internal/publish/mqtt"
 
@@ -79,32 +84,29 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		Eye:     eye.starter(cfg, program, log),
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
 		Outbox:  gate.Bounds(cfg.Outbox),
-		Log:     log,
+		Home:    homeAssistant(cfg), Memory: filepath.Join(cfg.State, "retained.json"),
+		Log: log,
 	})
 	if err != nil {
 		return err
+	}
+	if h := homeAssistant(cfg); h != nil {
+		session.Birth, session.Born = h.BirthTopic(), g.AskedAgain
 	}
 	session.Paused = func(minutes int) {
 		if err := g.PauseByMessage(context.WithoutCancel(ctx), minutes); err != nil {
 			log.Error("a pause that the broker asked for", "error", err)
 		}
 	}
-	var logins *broker.Accounts
+	o := owner{Gate: g}
 	if cfg.Broker.Embedded {
-		logins = accounts(cfg)
-		secret := rand.Text()
-		b, err := broker.Start(broker.Options{
-			Listen: cfg.Broker.Listen.String(), Device: cfg.Device, DaemonUser: daemonUser, DaemonPassword: secret, Log: log,
-			Password: func(name string) (string, bool) { return password(g, logins, name, log) },
-		})
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return exitError{exitInUse, err}
-		}
+		b, secret, err := startBroker(cfg, g, log)
 		if err != nil {
 			return err
 		}
 		defer b.Close()
-		session.Broker, session.Username = "mqtt://"+b.Addr(), daemonUser
+		o.accounts, o.broker = accounts(cfg), b
+		session.Broker, session.Username = "mqtt://"+b.DaemonAddr(), daemonUser
 		session.Password = func() (string, error) { return secret, nil }
 		log.Info("embedded broker", "address", b.Addr())
 	}
@@ -119,7 +121,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 	}
 	group.Go(func() error {
-		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: owner{g, logins}, Access: console.Access(cfg.Access), Log: log})
+		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: o, Access: console.Access(cfg.Access), Log: log})
 	})
 	if err := group.Wait(); err != nil {
 		if errors.Is(err, console.ErrInUse) {
@@ -129,6 +131,37 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// startBroker runs the embedded broker. secret is the daemon's own password there, for
+// as long as it runs.
+func startBroker(cfg *config.Config, g *gate.Gate, log *slog.Logger) (b *broker.Broker, secret string, err error) {
+	seal, err := cfg.Broker.ServerTLS()
+	if err != nil {
+		return nil, "", err
+	}
+	logins := accounts(cfg)
+	secret = rand.Text()
+	b, err = broker.Start(broker.Options{
+		Listen: cfg.Broker.Listen.String(), TLS: seal, Device: cfg.Device, DaemonUser: daemonUser, DaemonPassword: secret, Home: homeAssistant(cfg), Log: log,
+		Password: func(name string) (string, bool) { return password(g, logins, name, log) },
+		MayPause: func(name string) bool { r, ok := recipient(g, name); return ok && access.MayPause(r.Kind) },
+	})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = exitError{exitInUse, err}
+	}
+	return b, secret, err
+}
+
+// recipient gives one by its name.
+func recipient(g *gate.Gate, name string) (consent.Recipient, bool) {
+	policy, _ := g.Policy()
+	all := policy.Recipients()
+	i := slices.IndexFunc(all, func(r consent.Recipient) bool { return r.Name == name })
+	if i < 0 {
+		return consent.Recipient{}, false
+	}
+	return all[i], true
 }
 
 // sessionOptions gives how a broker of the user's is reached.
@@ -141,6 +174,18 @@ func sessionOptions(cfg *config.Config) mqtt.Options {
 	return o
 }
 
+// homeAssistant gives nil if nobody stands for it.
+func homeAssistant(cfg *config.Config) *publish.HomeAssistant {
+	if cfg.Home == nil {
+		return nil
+	}
+	h := &publish.HomeAssistant{Prefix: cfg.Home.Prefix, Recipient: cfg.Home.Recipient}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		h.Version = info.Main.Version
+	}
+	return h
+}
+
 // accounts gives the accounts of the embedded broker.
 func accounts(cfg *config.Config) *broker.Accounts {
 	return &broker.Accounts{Dir: filepath.Join(cfg.State, "broker")}
@@ -149,19 +194,15 @@ func accounts(cfg *config.Config) *broker.Accounts {
 // password gives the secret with which a recipient proves itself to the embedded
 // broker.
 func password(g *gate.Gate, a *broker.Accounts, name string, log *slog.Logger) (string, bool) {
-	policy, _ := g.Policy()
-	for _, r := range policy.Recipients() {
-		if r.Name != name {
-			continue
-		}
-		secret, err := a.Secret(name)
-		if err != nil {
-			log.Error("a recipient cannot log in", "error", err)
-			return "", false
-		}
-		return secret, true
+	if _, known := recipient(g, name); !known {
+		return "", false
 	}
-	return "", false
+	secret, err := a.Secret(name)
+	if err != nil {
+		log.Error("a recipient cannot log in", "error", err)
+		return "", false
+	}
+	return secret, true
 }
 
 // sayHello says once what the daemon was told to do, and what stands in the way
@@ -183,7 +224,8 @@ func sayHello(cfg *config.Config, g *gate.Gate, log *slog.Logger) {
 // recipient has an account there, as long as it is a recipient.
 type owner struct {
 	*gate.Gate
-	accounts *broker.Accounts
+	accounts *broker.Accounts // nil without the embedded broker
+	broker   *broker.Broker   // as is this
 }
 
 // AddRecipient makes a party known, with an account of its own.
@@ -195,13 +237,31 @@ func (o owner) AddRecipient(ctx context.Context, r consent.Recipient) error {
 	return err
 }
 
-// RemoveRecipient forgets a party and its account. What it was granted is taken
-// back first.
+// NewPassword makes a new password for a recipient, and ends whatever connection it has
+// by the old one.
+func (o owner) NewPassword(_ context.Context, name string) error {
+	if o.accounts == nil {
+		return gate.Refuse(errors.New("the broker is one of yours: change the password there (with mosquitto: mosquitto_passwd)"))
+	}
+	if _, known := recipient(o.Gate, name); !known {
+		return gate.Refuse(fmt.Errorf("there is no recipient %q: see `doorbelld recipient list`", name))
+	}
+	if err := o.accounts.Renew(name); err != nil {
+		return err
+	}
+	o.broker.CutOff(name)
+	return nil
+}
+
+// RemoveRecipient forgets a party and its account, and ends whatever connection it has:
+// who is named like it later is somebody else. What it was granted is taken back first.
 func (o owner) RemoveRecipient(ctx context.Context, name string) error {
 	if err := o.Gate.RemoveRecipient(ctx, name); err != nil || o.accounts == nil {
 		return err
 	}
-	return o.accounts.Forget(name)
+	err := o.accounts.Forget(name)
+	o.broker.CutOff(name)
+	return err
 }
 
 // stateError gives the exit code of a state folder that cannot be had.

@@ -37,8 +37,7 @@ func (s *firstRun) apply(ctx context.Context) (err error) {
 		return err
 	}
 	defer machine.Close()
-	units := machine.Installed()
-	managed := machine.HasSystemd() && len(units) > 0
+	managed := machine.HasSystemd() && slices.Contains(machine.Installed(), doctor.GateUnit)
 	if runs == nil && !managed && !s.noStart && s.text != s.before {
 		return exitError{exitRefused, errors.New("the daemon runs with the configuration of now, and systemd does not manage it: stop it, and say `doorbelld setup` again")}
 	}
@@ -64,7 +63,7 @@ func (s *firstRun) apply(ctx context.Context) (err error) {
 	if s.noStart {
 		return nil
 	}
-	if err := s.start(ctx, managed, units, runs == nil); err != nil {
+	if err := s.start(ctx, managed, runs == nil); err != nil {
 		return err
 	}
 	return s.grant(ctx)
@@ -208,25 +207,24 @@ func (s *firstRun) startCommand() string {
 	return "doorbelld --config " + shellQuote(s.path) + " run"
 }
 
-// start has systemd start both halves, or asks the person to start the daemon, and
+// start has systemd start the gate, which has the eye started, or asks the person to start the daemon, and
 // waits until it answers.
-func (s *firstRun) start(ctx context.Context, managed bool, units []string, runs bool) error {
+func (s *firstRun) start(ctx context.Context, managed, runs bool) error {
 	switch {
 	case managed:
-		for _, unit := range units {
-			if enabled, err := systemctl(ctx, "is-enabled", unit); err != nil || strings.TrimSpace(enabled) != "enabled" {
-				s.undo = append(s.undo, func() error { return afterwards("disable", "--now", unit) })
-			} else {
-				s.undo = append(s.undo, func() error { return afterwards("restart", unit) })
-			}
+		before := []string{"disable", "--now", doctor.GateUnit}
+		if enabled, err := systemctl(ctx, "is-enabled", doctor.GateUnit); err == nil && strings.TrimSpace(enabled) == "enabled" {
+			before = []string{"restart", doctor.GateUnit}
 		}
-		if _, err := systemctl(ctx, append([]string{"enable"}, units...)...); err != nil {
-			return fmt.Errorf("the services cannot be enabled: %w", err)
+		// The last to be undone: by then the configuration is what it was.
+		s.undo = append([]func() error{func() error { return afterwards(before...) }}, s.undo...)
+		if _, err := systemctl(ctx, "enable", doctor.GateUnit); err != nil {
+			return fmt.Errorf("the service cannot be enabled: %w", err)
 		}
-		if _, err := systemctl(ctx, append([]string{"restart"}, units...)...); err != nil {
-			return fmt.Errorf("the services do not start: %w; see `journalctl -u doorbelld-gate -u doorbelld-eye -n 50`", err)
+		if _, err := systemctl(ctx, "restart", doctor.GateUnit); err != nil {
+			return fmt.Errorf("the service does not start: %w; see `journalctl -u doorbelld-gate -u doorbelld-eye -n 50`", err)
 		}
-		s.Say("The services are started, and will be with the machine.\n")
+		s.Say("The service is started, and will be with the machine.\n")
 	case runs:
 	default:
 		s.Say("systemd does not manage it here. Start the daemon now, in another terminal:\n\n    %s\n\nWaiting for it …\n", s.startCommand())

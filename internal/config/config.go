@@ -58,6 +58,7 @@ type Config struct {
 	Button     *Button // nil: there is none
 	Broker     Broker
 	Outbox     Outbox
+	Home       *HomeAssistant // nil: none is told of anything
 	Access     Access
 	State      string // folder of the database; not in Runtime
 	Runtime    string // folder of the socket

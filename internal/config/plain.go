@@ -20,8 +20,11 @@ func (c *Config) Plain() []string {
 	if c.Button != nil {
 		lines = append(lines, c.Button.plain())
 	}
+	lines = append(lines, c.Broker.plain())
+	if c.Home != nil {
+		lines = append(lines, c.Home.plain())
+	}
 	lines = append(lines,
-		c.Broker.plain(),
 		fmt.Sprintf("Grants, releases and what waits to be sent are kept in %s; the commands reach the daemon through a socket in %s.", c.State, c.Runtime),
 	)
 	return append(lines, c.Access.plain()...)

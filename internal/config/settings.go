@@ -50,6 +50,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	motion, detect := top.take("motion"), top.take("detect")
 	button, broker, state, runtime, log := top.take("button"), top.take("broker"), top.take("state"), top.take("runtime"), top.take("log")
 	access, outbox := top.take("access"), top.take("outbox")
+	home := top.take("home_assistant")
 	top.close()
 
 	c := &Config{}
@@ -64,6 +65,7 @@ func (r *reader) config(top *section, around surroundings) *Config {
 	c.Button = readButton(button)
 	c.Broker = readBroker(broker.section())
 	c.Outbox = readOutbox(outbox.section())
+	c.Home = readHomeAssistant(home)
 	c.Access = readAccess(access.section())
 	c.State = readFolder(state, around.state())
 	c.Runtime = readFolder(runtime, around.runtime())

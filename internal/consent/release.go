@@ -15,6 +15,7 @@ type Record struct {
 	Recipient string      // to whom
 	Level     event.Level // how much
 	Event     event.Event // in full: it is cut down to Level by Release
+	State     State       // of a state told again; Event is then what was told last of what goes on, or holds a Category alone
 }
 
 // A Release is the proof that something may be sent now. Only Policy.Release
@@ -26,6 +27,7 @@ type Release struct {
 	recipient string
 	level     event.Level
 	told      event.Event
+	state     State
 }
 
 // Release asks about a recorded release again, at the moment of sending, under
@@ -42,19 +44,24 @@ func (p Policy) Release(r Record, m Moment) (Release, Decision) {
 	}
 	t := p.terms[r.Grant-1]
 	g := t.grant
-	if g.Recipient != r.Recipient || g.Category != r.Event.Category || g.Level != r.Level || r.Event.Validate() != nil {
+	if g.Recipient != r.Recipient || g.Category != r.Event.Category || g.Level != r.Level || r.State == NoState && r.Event.Validate() != nil {
 		d.Reason = NoGrant
 		return Release{}, d
 	}
-	if d.Reason = t.ended(p.ended); d.Reason == Granted {
+	proof := Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, state: r.State}
+	if r.State != NoState {
+		d.Reason = p.askState(t, r, m)
+		proof.told = event.Event{Category: g.Category}
+	} else if d.Reason = t.ended(p.ended); d.Reason == Granted {
 		q := newQuestion(r.Event, g.ID, m) // it was counted when it was recorded
 		d.Reason = q.ask(t)
+		proof.told = told(r.Event, g.Level)
 	}
 	if d.Reason != Granted {
 		return Release{}, d
 	}
 	d.Level = g.Level
-	return Release{index: r.Index, grant: g.ID, recipient: g.Recipient, level: g.Level, told: told(r.Event, g.Level)}, d
+	return proof, d
 }
 
 // told cuts an event down to what a level tells.
@@ -82,8 +89,12 @@ func (r Release) Recipient() string { return r.recipient }
 func (r Release) Level() event.Level { return r.level }
 
 // Event gives what may be told, and no more: at Notice only ID, Category, Phase
-// and the minute, as Start and At, are set.
+// and the minute, as Start and At, are set; of a State only the Category is.
 func (r Release) Event() event.Event { return r.told }
+
+// State gives the state that is told again, and nothing with it; NoState if it is
+// an event that is told.
+func (r Release) State() State { return r.state }
 
 // String names the release without telling what it is about.
 func (r Release) String() string {

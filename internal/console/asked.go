@@ -25,6 +25,10 @@ func (a asked) removeRecipient(ctx context.Context, r removal) (any, error) {
 	return nil, a.RemoveRecipient(ctx, r.Name)
 }
 
+func (a asked) newPassword(ctx context.Context, r removal) (any, error) {
+	return nil, a.NewPassword(ctx, r.Name)
+}
+
 func (a asked) grants(context.Context) (any, error) {
 	p, m := a.Policy()
 	return grants(p, m), nil

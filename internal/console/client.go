@@ -76,6 +76,12 @@ func (c *Client) RemoveRecipient(ctx context.Context, name string) error {
 	return c.act(ctx, "DELETE", "/v1/recipients", removal{name})
 }
 
+// NewPassword makes a new password for a recipient at the embedded broker, and cuts the
+// old one off.
+func (c *Client) NewPassword(ctx context.Context, name string) error {
+	return c.act(ctx, "POST", "/v1/recipients/password", removal{name})
+}
+
 // Grants lists every grant ever given, by id.
 func (c *Client) Grants(ctx context.Context) ([]Grant, error) {
 	return ask[[]Grant](ctx, c, "GET", "/v1/grants", nil)

@@ -183,6 +183,9 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("Ring: %v, %v", rung, err)
 	}
 
+	if err := c.NewPassword(ctx, "home"); err != nil {
+		t.Error(err)
+	}
 	if err := c.RemoveRecipient(ctx, "home"); err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +220,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for name, call := range map[string]func() error{
 		"recipient twice":             func() error { return c.AddRecipient(ctx, consent.Recipient{Name: "home", Kind: consent.Owner}) },
+		"a password for nobody":       func() error { return c.NewPassword(ctx, "nobody") },
 		"remove an unknown recipient": func() error { return c.RemoveRecipient(ctx, "nobody") },
 		"revoke an unknown grant":     func() error { return c.Revoke(ctx, 7) },
 		"unknown recipient":           spoiled(func(d *gate.Draft) { d.Recipient = "nobody" }),

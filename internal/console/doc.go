@@ -4,6 +4,7 @@
 //	GET    /v1/recipients          []consent.Recipient
 //	POST   /v1/recipients          consent.Recipient      make a party known
 //	DELETE /v1/recipients          {"name"}               forget it, and revoke its grants
+//	POST   /v1/recipients/password {"name"}               a new password at the embedded broker; the old one is cut off
 //	GET    /v1/grants              []Grant                all ever given, and how each stands
 //	POST   /v1/grants              gate.Draft             give one: the consent.Grant
 //	POST   /v1/grants/revoke       {"grant"}              take one back

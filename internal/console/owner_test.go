@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,6 +81,14 @@ func (o *heldOwner) AddRecipient(_ context.Context, r consent.Recipient) error {
 
 func (o *heldOwner) RemoveRecipient(_ context.Context, name string) error {
 	return o.apply(consent.RemoveRecipient{Name: name})
+}
+
+func (o *heldOwner) NewPassword(_ context.Context, name string) error {
+	p, _ := o.Policy()
+	if !slices.ContainsFunc(p.Recipients(), func(r consent.Recipient) bool { return r.Name == name }) {
+		return notDone{errors.New("there is no such recipient")}
+	}
+	return nil
 }
 
 func (o *heldOwner) AddGrant(_ context.Context, d gate.Draft) (consent.Grant, error) {

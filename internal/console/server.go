@@ -25,6 +25,7 @@ type Owner interface {
 	Status() gate.Status
 	AddRecipient(context.Context, consent.Recipient) error
 	RemoveRecipient(ctx context.Context, name string) error
+	NewPassword(ctx context.Context, name string) error // at the embedded broker
 	AddGrant(context.Context, gate.Draft) (consent.Grant, error)
 	Revoke(context.Context, consent.GrantID) error
 	Pause(context.Context, time.Duration) error
@@ -124,18 +125,19 @@ type handler struct {
 func newHandler(o Owner, log *slog.Logger) *handler {
 	a := asked{o}
 	return &handler{log: log, endpoints: map[string]endpoint{
-		"GET /v1/recipients":     bare(a.recipients),
-		"POST /v1/recipients":    with(a.addRecipient),
-		"DELETE /v1/recipients":  with(a.removeRecipient),
-		"GET /v1/grants":         bare(a.grants),
-		"POST /v1/grants":        with(a.addGrant),
-		"POST /v1/grants/revoke": with(a.revoke),
-		"POST /v1/pause":         with(a.pause),
-		"POST /v1/resume":        bare(a.resume),
-		"POST /v1/ring":          bare(a.ring),
-		"POST /v1/clock/confirm": bare(a.confirmClock),
-		"GET /v1/who-sees":       bare(a.whoSees),
-		"GET /v1/status":         bare(a.status),
+		"GET /v1/recipients":           bare(a.recipients),
+		"POST /v1/recipients":          with(a.addRecipient),
+		"DELETE /v1/recipients":        with(a.removeRecipient),
+		"GET /v1/grants":               bare(a.grants),
+		"POST /v1/recipients/password": with(a.newPassword),
+		"POST /v1/grants":              with(a.addGrant),
+		"POST /v1/grants/revoke":       with(a.revoke),
+		"POST /v1/pause":               with(a.pause),
+		"POST /v1/resume":              bare(a.resume),
+		"POST /v1/ring":                bare(a.ring),
+		"POST /v1/clock/confirm":       bare(a.confirmClock),
+		"GET /v1/who-sees":             bare(a.whoSees),
+		"GET /v1/status":               bare(a.status),
 	}}
 }
 

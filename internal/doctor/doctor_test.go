@@ -44,13 +44,12 @@ func aPi() map[string]string {
 		"/sys/class/block/mmcblk0/device/type":                               "SD\n",
 		"/sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes":                       "12000000\n",
 		"/sys/fs/ext4/mmcblk0p2/errors_count":                                "0\n",
-		"/etc/passwd":                                                        "root:x:0:0:root:/root:/bin/bash\ndoorbelld:x:990:990::/:/usr/sbin/nologin\n",
+		"/etc/passwd":                                                        "root:x:0:0:root:/root:/bin/bash\ndoorbelld:x:990:990::/:/usr/sbin/nologin\ndoorbelld-eye:x:991:991::/:/usr/sbin/nologin\n",
 		"/etc/group":                                                         "root:x:0:\nvideo:x:44:\ngpio:x:997:doorbelld\n",
 		"/run/systemd/system/.there":                                         "",
 		"/usr/lib/systemd/system/doorbelld-gate.service":                     "[Service]\nUser=doorbelld\n",
-		"/usr/lib/systemd/system/doorbelld-eye.service":                      "[Service]\nUser=doorbelld\nSupplementaryGroups=video render\n",
+		"/usr/lib/systemd/system/doorbelld-eye.service":                      "[Service]\nUser=doorbelld-eye\nSupplementaryGroups=video render\n",
 		"/etc/systemd/system/multi-user.target.wants/doorbelld-gate.service": "->/usr/lib/systemd/system/doorbelld-gate.service",
-		"/etc/systemd/system/multi-user.target.wants/doorbelld-eye.service":  "->/usr/lib/systemd/system/doorbelld-eye.service",
 		"/sys/class/video4linux/video0/device/uevent":                        "DEVTYPE=usb_interface\nDRIVER=uvcvideo\nPRODUCT=46d/826/10\n",
 	}
 }
@@ -232,7 +231,8 @@ func TestServices(t *testing.T) {
 	states[Units[1]] = UnitState{"of Anna", "", 0}
 	check(build(t, aPi()), OK, Unknown)
 	check(build(t, with("/usr/lib/systemd/system/doorbelld-eye.service", "")), OK, Failed)
-	check(build(t, with("/etc/systemd/system/multi-user.target.wants/doorbelld-gate.service", "")), Warning, Unknown)
+	states[Units[1]] = UnitState{"active", "success", 0}
+	check(build(t, with("/etc/systemd/system/multi-user.target.wants/doorbelld-gate.service", "")), Warning, OK)
 	check(build(t, with("/usr/lib/systemd/system/doorbelld-eye.service", "", "/usr/lib/systemd/system/doorbelld-gate.service", "")), Warning)
 	check(build(t, with("/run/systemd/system/.there", "", "/run/other", "x")), Unknown)
 }

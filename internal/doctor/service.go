@@ -8,8 +8,18 @@ import (
 	"strings"
 )
 
-// Units are the services that the package installs.
-var Units = []string{"doorbelld-gate.service", "doorbelld-eye.service"}
+// The services that the package installs. The gate is the one that is enabled: it has
+// the eye started, through a socket, and the eye ends with it.
+const (
+	GateUnit = "doorbelld-gate.service"
+	EyeUnit  = "doorbelld-eye.service"
+)
+
+// Units are both.
+var Units = []string{GateUnit, EyeUnit}
+
+// unitOf gives the service that runs as a user of the package's.
+var unitOf = map[string]string{ServiceUser: GateUnit, EyeUser: EyeUnit}
 
 // Where units can be: what an administrator put there comes first.
 var unitFolders = []string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"}
@@ -37,19 +47,17 @@ func (m *Machine) unit(name string) string {
 	return ""
 }
 
-// addedGroups gives the groups that the units give to their user.
-func (m *Machine) addedGroups() (all []string) {
-	for _, name := range Units {
-		files := append([]string{m.unit(name)}, m.glob("/etc/systemd/system/"+name+".d/*.conf")...)
-		for _, file := range files {
-			text, err := m.read(file)
-			if err != nil {
-				continue
-			}
-			for line := range strings.Lines(text) {
-				if words, ok := strings.CutPrefix(strings.TrimSpace(line), "SupplementaryGroups="); ok {
-					all = append(all, strings.Fields(words)...)
-				}
+// addedGroups gives the groups that a unit gives to its user.
+func (m *Machine) addedGroups(unit string) (all []string) {
+	files := append([]string{m.unit(unit)}, m.glob("/etc/systemd/system/"+unit+".d/*.conf")...)
+	for _, file := range files {
+		text, err := m.read(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(text) {
+			if words, ok := strings.CutPrefix(strings.TrimSpace(line), "SupplementaryGroups="); ok {
+				all = append(all, strings.Fields(words)...)
 			}
 		}
 	}
@@ -105,11 +113,13 @@ func (m *Machine) oneUnit(unit string, there bool, state func(string) (UnitState
 			text += " (" + s.Result + ")"
 		}
 		return Finding{Service, Failed, text, log + ", then `sudo systemctl restart " + unit + "`"}
+	case s.Active != "active" && unit == EyeUnit:
+		return Finding{Service, Warning, text, "the gate has it started: `sudo systemctl restart " + GateUnit + "`, and " + log}
 	case s.Active != "active":
 		return Finding{Service, Warning, text, "`sudo systemctl enable --now " + unit + "`"}
 	case s.Restarts > 5:
 		return Finding{Service, Warning, text, log}
-	case len(m.glob("/etc/systemd/system/*.wants/"+unit)) == 0 && len(m.glob("/etc/systemd/system/*.requires/"+unit)) == 0:
+	case unit == GateUnit && len(m.glob("/etc/systemd/system/*.wants/"+unit)) == 0 && len(m.glob("/etc/systemd/system/*.requires/"+unit)) == 0:
 		return Finding{Service, Warning, text + ", and not started when the machine starts", "`sudo systemctl enable " + unit + "`"}
 	}
 	return Finding{Service, OK, text, ""}
@@ -180,7 +190,7 @@ func (m *Machine) daemon(folder string) bool {
 		return false
 	}
 	return slices.ContainsFunc(strings.Split(cmdline, "\x00"), func(arg string) bool {
-		return arg == "run" || arg == "gate" || arg == "eye"
+		return arg == "run" || arg == "gate" || arg == "lodge"
 	})
 }
 

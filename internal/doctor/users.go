@@ -10,8 +10,11 @@ import (
 	"syscall"
 )
 
-// ServiceUser is the user that the package makes, and that both services run as.
-const ServiceUser = "doorbelld"
+// The users that the package makes, one for each half.
+const (
+	ServiceUser = "doorbelld"     // the half that talks
+	EyeUser     = "doorbelld-eye" // the half that sees
+)
 
 // A User is one by which files are opened.
 type User struct {
@@ -19,16 +22,16 @@ type User struct {
 	Groups []int
 }
 
-// User gives the service's user with the groups that it has, and whether there is
-// one. The groups that the units add to it are among them.
-func (m *Machine) User() (User, bool) {
+// User gives one of the package's users with the groups that it has, and whether it
+// is there. The groups that its unit adds are among them.
+func (m *Machine) User(name string) (User, bool) {
 	text, err := m.read("/etc/passwd")
 	if err != nil {
 		return User{}, false
 	}
 	for line := range strings.Lines(text) {
 		f := strings.Split(strings.TrimSpace(line), ":")
-		if len(f) < 4 || f[0] != ServiceUser {
+		if len(f) < 4 || f[0] != name {
 			continue
 		}
 		uid, err := strconv.Atoi(f[2])
@@ -36,26 +39,26 @@ func (m *Machine) User() (User, bool) {
 		if err != nil || gerr != nil {
 			return User{}, false
 		}
-		return User{uid, append([]int{gid}, m.groups()...)}, true
+		return User{uid, append([]int{gid}, m.groups(name)...)}, true
 	}
 	return User{}, false
 }
 
-// groups gives those that the service's user is in by the machine's own list, and
-// those that the units name.
-func (m *Machine) groups() (all []int) {
+// groups gives those that a user of the package's is in by the machine's own list, and
+// those that its unit names.
+func (m *Machine) groups(name string) (all []int) {
 	text, err := m.read("/etc/group")
 	if err != nil {
 		return nil
 	}
-	added := m.addedGroups()
+	added := m.addedGroups(unitOf[name])
 	for line := range strings.Lines(text) {
 		f := strings.Split(strings.TrimSpace(line), ":")
 		if len(f) < 4 {
 			continue
 		}
 		gid, err := strconv.Atoi(f[2])
-		if err == nil && (has(f[3], ServiceUser) || slices.Contains(added, f[0])) {
+		if err == nil && (has(f[3], name) || slices.Contains(added, f[0])) {
 			all = append(all, gid)
 		}
 	}
@@ -114,9 +117,13 @@ type Files struct {
 // Permissions says whether the daemon can reach what it must, and others not what
 // they must not.
 func (m *Machine) Permissions(files Files) []Finding {
-	u, packaged := m.User()
+	u, packaged := m.User(ServiceUser)
+	eye, sees := m.User(EyeUser)
 	if !packaged && files.Own != nil {
 		u = *files.Own
+	}
+	if !sees { // both halves run as one user
+		eye = u
 	}
 	known := packaged || files.Own != nil
 	var all []Finding
@@ -147,7 +154,7 @@ func (m *Machine) Permissions(files Files) []Finding {
 		m.reach(u, known, files.State, 2, "the folder of the state", "chown it, with all that is in it, to the user that runs doorbelld", bad)
 	}
 	if files.Camera != "" {
-		m.reach(u, known, files.Camera, 6, "the camera", "usermod -aG video, as root, for the user that runs doorbelld; then start it again", bad)
+		m.reach(eye, known, files.Camera, 6, "the camera", "usermod -aG video, as root, for doorbelld-eye, or for the user that runs doorbelld; then start it again", bad)
 	}
 	for _, chip := range files.GPIO {
 		m.reach(u, known, chip, 6, "the button's GPIO chip", "usermod -aG gpio, as root, for the user that runs doorbelld; then start it again", bad)

@@ -180,7 +180,7 @@ func (k *keeper) makeRoom(ctx context.Context) error {
 			k.queue.dropped[w.recipient]++
 		}
 		k.mu.Unlock()
-		if err := k.settle(ctx, w.index, result, why); err != nil && !errors.Is(err, ledger.ErrSettled) {
+		if err := k.settle(ctx, outcome{Release: w.index, Result: result, Reason: why}); err != nil && !errors.Is(err, ledger.ErrSettled) {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -143,10 +144,11 @@ type fakeSession struct {
 	done   chan struct{}
 	took   chan publish.Message // but what follows
 	camera chan string          // what was said on the camera topic
+	herald chan publish.Message // what depends on the policy alone: discovery, and states that were set to nothing
 }
 
 func newFakeSession() *fakeSession {
-	return &fakeSession{done: make(chan struct{}), took: make(chan publish.Message, 10000), camera: make(chan string, 1000)}
+	return &fakeSession{done: make(chan struct{}), took: make(chan publish.Message, 10000), camera: make(chan string, 1000), herald: make(chan publish.Message, 1000)}
 }
 
 func (s *fakeSession) Publish(ctx context.Context, m publish.Message) error {
@@ -159,6 +161,10 @@ func (s *fakeSession) Publish(ctx context.Context, m publish.Message) error {
 	s.mu.Unlock()
 	if m.Topic() == publish.CameraTopic("front") {
 		s.camera <- string(m.Payload())
+		return nil
+	}
+	if len(m.Payload()) == 0 || m.Retained() {
+		s.herald <- m
 		return nil
 	}
 	s.took <- m
@@ -252,7 +258,8 @@ func openBenchWith(t *testing.T, dir string, set func(*Options), sessions ...*fa
 				return nil, errors.New("the broker is away")
 			}
 		},
-		Log: quiet(),
+		Memory: filepath.Join(dir, "retained.json"),
+		Log:    quiet(),
 	}
 	set(&o)
 	b.Gate, err = New(ctx, o)

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,11 +13,12 @@ import (
 	"doorbelld/internal/event"
 	"doorbelld/internal/ledger"
 	"doorbelld/internal/link"
+	"doorbelld/internal/publish"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// Options is what a Gate is made of. All fields are needed.
+// Options is what a Gate is made of. All fields but Home are needed.
 type Options struct {
 	Device  string                                 // the name in topics
 	Setup   link.Setup                             // what the eye is told of the configuration
@@ -25,6 +27,8 @@ type Options struct {
 	Eye     func(context.Context) (Eye, error)     // starts an eye, shut in; fs.ErrNotExist: there is no camera
 	Connect func(context.Context) (Session, error) // makes a new connection to the broker; publish.ErrRefused: it does not want us
 	Outbox  Bounds                                 // of what waits for the broker
+	Home    *publish.HomeAssistant                 // nil: no Home Assistant is told of anything
+	Memory  string                                 // path of the file for what subscribers were told of the policy
 	Log     *slog.Logger
 }
 
@@ -44,7 +48,9 @@ type Gate struct {
 	tally    *tally
 	register *register
 	bell     *bell
+	sent     *sent
 	wake     chan struct{} // has room for one: the outbox has something
+	asked    chan struct{} // has room for one: Home Assistant asks for its states
 }
 
 // New rebuilds the policy from the ledger.
@@ -53,15 +59,28 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{options: o, keeper: k, tally: newTally(), bell: newBell(), wake: make(chan struct{}, 1)}
-	g.tally.network(o.Setup.Model, link.NoNetwork, "")
-	g.register = newRegister(k, g.tally, func() {
-		select {
-		case g.wake <- struct{}{}:
-		default:
+	told, err := recallSent(ctx, o.Ledger)
+	if err != nil {
+		if !errors.Is(err, errUnread) {
+			return nil, err
 		}
-	})
+		o.Log.Error("how much was sent today is not known: counting anew", "error", err)
+		told = &sent{}
+	}
+	g := &Gate{options: o, keeper: k, tally: newTally(), bell: newBell(), sent: told, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	g.tally.network(o.Setup.Model, link.NoNetwork, "")
+	g.tally.home(o.Home)
+	k.wake = func() { poke(g.wake) }
+	g.register = newRegister(k, g.tally, k.wake)
 	return g, nil
+}
+
+// poke puts one into a channel that has room for one, if there is none yet.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // Run keeps an eye and a connection to the broker, and carries what is allowed
@@ -76,9 +95,17 @@ func (g *Gate) Run(ctx context.Context) error {
 		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, model: o.Setup.Model, wake: g.register.wake, log: o.Log,
 		intake: func() *intake { return newIntake(g.register, zones) },
 	}
+	memory, err := recollect(o.Memory)
+	if err != nil {
+		o.Log.Error("what subscribers were told by an earlier run is not known; they may believe what has ended", "error", err)
+	}
 	s := &sender{
-		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, log: o.Log,
-		goesOn: g.register.goesOn,
+		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, asked: g.asked, log: o.Log,
+		goesOn: g.register.goesOn, sent: g.sent, home: o.Home,
+		herald: &herald{
+			keeper: g.keeper, tally: g.tally, device: o.Device, home: o.Home, memory: memory, again: g.register.again, log: o.Log,
+			due: map[place]time.Time{}, last: map[place]time.Time{},
+		},
 	}
 	if err := g.keeper.makeRoom(ctx); err != nil { // the bounds may be closer than those of the last run
 		return err
@@ -207,6 +234,13 @@ func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
 	return g.keeper.pause(ctx, time.Duration(minutes)*time.Minute, time.Minute)
 }
 
+// AskedAgain takes note that Home Assistant asks to be told its states again. It never
+// blocks, and many that ask are one.
+func (g *Gate) AskedAgain() {
+	poke(g.asked)
+	poke(g.wake)
+}
+
 // Resume ends a pause.
 func (g *Gate) Resume(ctx context.Context) error {
 	g.keeper.acts.Lock()
@@ -223,15 +257,12 @@ func (g *Gate) ConfirmClock(ctx context.Context) (ClockStatus, error) {
 
 // Policy gives the owner's policy and the moment at which it is asked for.
 func (g *Gate) Policy() (consent.Policy, consent.Moment) {
-	g.keeper.mu.Lock()
-	defer g.keeper.mu.Unlock()
-	m, _ := g.keeper.moment()
-	return g.keeper.policy, m
+	return g.keeper.look()
 }
 
 // Status tells how the device is.
 func (g *Gate) Status() Status {
-	s := Status{Device: g.options.Device}
+	s := Status{Device: g.options.Device, Queue: g.queue()}
 	g.tally.into(&s)
 	var late int
 	s.Counts.Dropped, late = g.keeper.lost()
@@ -250,5 +281,24 @@ func (g *Gate) Status() Status {
 		s.Policy = k.unread.Error()
 	}
 	s.Ending = ending(k.policy, m.Now)
+	s.Sent = g.sent.of(m.Now)
 	return s
+}
+
+// queue tells what waits to be sent. Of a ledger that cannot be read the status tells
+// otherwise.
+func (g *Gate) queue() (q QueueStatus) {
+	rows, err := g.options.Ledger.Outbox(context.Background(), mostQueued)
+	if err != nil {
+		return q
+	}
+	for _, row := range rows {
+		q.Count++
+		q.Bytes += int64(len(row.Payload))
+		out, err := decode[outgoing](row.Payload)
+		if at := out.Event.At; err == nil && !at.IsZero() && (q.Oldest.IsZero() || at.Before(q.Oldest)) {
+			q.Oldest = at
+		}
+	}
+	return q
 }

@@ -40,6 +40,7 @@ type keeper struct {
 	countedEnds time.Duration
 
 	changed chan struct{} // has room for one: something that Wanted depends on may have changed
+	wake    func()        // tells the sender the same; set before the first change
 }
 
 // onItsWay is the message that is being sent.
@@ -51,7 +52,7 @@ type onItsWay struct {
 // newKeeper rebuilds the policy from the ledger, which must not be in use by
 // anybody else.
 func newKeeper(ctx context.Context, l *ledger.Ledger, b Bounds, c Clock, log *slog.Logger) (*keeper, error) {
-	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1)}
+	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1), wake: func() {}}
 	if err := k.read(ctx); err != nil {
 		if !errors.Is(err, errUnread) {
 			return nil, err
@@ -280,12 +281,14 @@ func (k *keeper) unreadable(index int64, err error) {
 	_ = k.broken(fmt.Errorf("%w: outbox row %d: %w", ledger.ErrBroken, index, err))
 }
 
-// nudge tells the watcher to look at Wanted again.
+// nudge tells the watcher to look at Wanted again, and the sender at what stands at
+// the broker.
 func (k *keeper) nudge() {
 	select {
 	case k.changed <- struct{}{}:
 	default:
 	}
+	k.wake()
 }
 
 // decide asks for every known recipient whether it may be told of e. told gives
@@ -368,15 +371,15 @@ func (k *keeper) release(r consent.Record, cut func()) (rel consent.Release, d c
 }
 
 // settle records what became of a release and takes it out of the outbox.
-func (k *keeper) settle(ctx context.Context, index int64, result string, reason string) error {
-	body, err := encode(outcome{Release: index, Result: result, Reason: reason})
+func (k *keeper) settle(ctx context.Context, o outcome) error {
+	body, err := encode(o)
 	if err != nil {
 		return err
 	}
-	if err := k.ledger.Settle(context.WithoutCancel(ctx), stamp(k.now()), index, body); err != nil {
+	if err := k.ledger.Settle(context.WithoutCancel(ctx), stamp(k.now()), o.Release, body); err != nil {
 		return k.broken(err)
 	}
-	k.settled(index)
+	k.settled(o.Release)
 	return nil
 }
 
@@ -417,6 +420,9 @@ func (k *keeper) wall(moment, mono time.Duration) time.Time {
 type Refusal struct{ err error }
 
 func refused(err error) error { return &Refusal{err} }
+
+// Refuse makes a Refusal of what somebody beside the gate cannot do.
+func Refuse(err error) error { return refused(err) }
 
 func isRefused(err error) bool {
 	var r *Refusal

@@ -95,6 +95,7 @@ type releaseBody struct {
 	Event     event.ID        `json:"event"`
 	Phase     event.Phase     `json:"phase"`
 	Begins    bool            `json:"begins,omitempty"` // the first of its event under this grant: it counts for the grant's rate
+	State     consent.State   `json:"state,omitempty"`  // of a state that is told again; if it is off, there is no event
 }
 
 // outgoing is what lies in the outbox until it is settled, and then no more.
@@ -103,6 +104,7 @@ type outgoing struct {
 	Recipient string          `json:"recipient"`
 	Level     event.Level     `json:"level"`
 	Event     event.Event     `json:"event"`
+	State     consent.State   `json:"state,omitempty"`
 }
 
 // outcome says what became of a release.
@@ -110,6 +112,7 @@ type outcome struct {
 	Release int64  `json:"release"`
 	Result  string `json:"result"`           // delivered, expired, withdrawn or dropped
 	Reason  string `json:"reason,omitempty"` // why it was withdrawn or dropped
+	Bytes   int64  `json:"bytes,omitempty"`  // that were delivered; older records do not say
 }
 
 const (

@@ -193,19 +193,11 @@ func (a *account) next(c event.Category) int {
 	return stay
 }
 
-// goesOn reports whether, as far as the recipient knows, anything of a category
-// goes on at the door but the event id.
+// goesOn reports whether, as far as the recipient knows and may know still, anything
+// of a category goes on at the door but the event id.
 func (r *register) goesOn(recipient string, c event.Category, id event.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range r.visits {
-		a := v.told[recipient]
-		if a == nil {
-			continue
-		}
-		if t, ok := a.tales[c]; ok && !t.ended && t.last.ID != id {
-			return true
-		}
-	}
-	return false
+	_, _, on := r.goingOn(place{recipient, c}, id)
+	return on
 }

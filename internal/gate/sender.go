@@ -57,7 +57,11 @@ type sender struct {
 	device  string
 	connect func(context.Context) (Session, error)
 	goesOn  func(recipient string, c event.Category, id event.ID) bool // anything but id, as far as the recipient knows
-	wake    chan struct{}                                              // has room for one: a row, or the camera, is news
+	wake    chan struct{}                                              // has room for one: a row, the camera or the policy is news
+	asked   chan struct{}                                              // has room for one: Home Assistant asks for its states
+	sent    *sent
+	home    *publish.HomeAssistant // nil: there is none
+	herald  *herald
 	log     *slog.Logger
 
 	cut     atomic.Bool // the keeper ended the session, not the broker; set by any goroutine
@@ -123,6 +127,7 @@ func (s *sender) run(ctx context.Context) error {
 // serve sends until the session is over or ctx is done.
 func (s *sender) serve(ctx context.Context, session Session) {
 	var said pictures // to this session, of the camera
+	s.herald.connected()
 	for ctx.Err() == nil {
 		quiet := s.lookAtCamera()
 		if s.camera != said {
@@ -134,6 +139,14 @@ func (s *sender) serve(ctx context.Context, session Session) {
 			}
 			said = s.camera
 		}
+		rest, err := s.follow(ctx, session)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Warn("what was granted or taken back was not announced; the next connection begins with it", "error", err)
+			}
+			return
+		}
+		quiet = min(quiet, rest)
 		rows, err := s.ledger.Outbox(ctx, 1)
 		if err != nil {
 			_ = s.keeper.broken(err) // which speaks of it, and denies
@@ -159,6 +172,21 @@ func (s *sender) serve(ctx context.Context, session Session) {
 			return
 		}
 	}
+}
+
+// follow has the herald say what the owner's decisions, and who asked, make necessary.
+func (s *sender) follow(ctx context.Context, session Session) (wait time.Duration, err error) {
+	select {
+	case <-s.asked:
+		s.herald.asked()
+	default:
+	}
+	say := func(m publish.Message) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+		defer cancel()
+		return session.Publish(ctx, m)
+	}
+	return s.herald.step(ctx, say, s.camera == flowing)
 }
 
 // lookAtCamera takes over what is to be said of the camera, but not more often
@@ -209,14 +237,14 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 	}
 	defer s.keeper.unclaim()
 	if s.isExpired(row) {
-		return s.settle(ctx, row.Index, expired, ""), nil
+		return s.settle(ctx, outcome{Release: row.Index, Result: expired}), nil
 	}
 	out, err := decode[outgoing](row.Payload)
 	if err != nil {
 		s.keeper.unreadable(row.Index, err)
 		return true, nil
 	}
-	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event}
+	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event, State: out.State}
 	release, d, done := s.keeper.release(r, func() {
 		s.cut.Store(true)
 		session.Close()
@@ -226,41 +254,61 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 			return true, nil
 		}
 		s.tally.withdrawn(r, d.Reason)
-		return s.settle(ctx, row.Index, withdrawn, d.Reason.String()), nil
+		return s.settle(ctx, outcome{Release: row.Index, Result: withdrawn, Reason: d.Reason.String()}), nil
 	}
-	err = s.publish(ctx, session, release)
+	bytes, err := s.publish(ctx, session, release)
+	if err == nil {
+		s.tellBytes(ctx, session, release, s.sent.add(out.Recipient, bytes, s.keeper.now().Now))
+	}
 	done()
 	if err != nil {
 		return false, err
 	}
 	s.tally.delivered(release)
-	return s.settle(ctx, row.Index, delivered, ""), nil
+	return s.settle(ctx, outcome{Release: row.Index, Result: delivered, Bytes: bytes}), nil
+}
+
+// tellBytes tells Home Assistant's recipient how much it was sent today, beside what it
+// is sent. What r allowed is delivered even if this is not: the session has ended then.
+func (s *sender) tellBytes(ctx context.Context, session Session, r consent.Release, today int64) {
+	if s.home == nil || r.Recipient() != s.home.Recipient {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+	defer cancel()
+	m, err := publish.Sent(s.device, r, today)
+	if err == nil {
+		err = session.Publish(ctx, m)
+	}
+	if err != nil {
+		s.log.Debug("how much was sent was not told", "error", err)
+	}
 }
 
 // settle records what became of a row. It is to be held if that failed, of which
 // the keeper has spoken.
-func (s *sender) settle(ctx context.Context, index int64, result, reason string) (hold bool) {
-	if result == expired {
+func (s *sender) settle(ctx context.Context, o outcome) (hold bool) {
+	if o.Result == expired {
 		s.tally.expired()
 	}
-	return s.keeper.settle(ctx, index, result, reason) != nil
+	return s.keeper.settle(ctx, o) != nil
 }
 
-// publish sends the messages of one release in their order.
-func (s *sender) publish(ctx context.Context, session Session, r consent.Release) error {
+// publish sends the messages of one release in their order, and gives their bytes.
+func (s *sender) publish(ctx context.Context, session Session, r consent.Release) (bytes int64, err error) {
 	e := r.Event()
 	messages, err := publish.Render(s.device, r, s.goesOn(r.Recipient(), e.Category, e.ID))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ctx, cancel := finishing(ctx)
 	defer cancel()
 	for _, m := range messages {
 		if err := session.Publish(ctx, m); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return publish.Bytes(messages), nil
 }
 
 // finishing bounds one message. When ctx is done, it may finish for a moment: broken
@@ -295,7 +343,7 @@ func (s *sender) sweep(ctx context.Context) {
 		settled := 0
 		for _, row := range rows {
 			if s.isExpired(row) {
-				if ctx.Err() != nil || s.settle(ctx, row.Index, expired, "") {
+				if ctx.Err() != nil || s.settle(ctx, outcome{Release: row.Index, Result: expired}) {
 					return
 				}
 				settled++

@@ -10,6 +10,7 @@ import (
 	"doorbelld/internal/event"
 	"doorbelld/internal/link"
 	"doorbelld/internal/model"
+	"doorbelld/internal/publish"
 )
 
 // Status is how the device is, for the owner's local socket only: it holds
@@ -19,6 +20,8 @@ type Status struct {
 	Eye    EyeStatus     `json:"eye"`
 	Button *ButtonStatus `json:"button,omitempty"` // nil: there is to be none
 	Broker BrokerStatus  `json:"broker"`
+	Queue  QueueStatus   `json:"queue"`
+	Home   *HomeStatus   `json:"home_assistant,omitempty"` // nil: nobody stands for it
 	Clock  ClockStatus   `json:"clock"`
 	Ledger string        `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
 	Policy string        `json:"policy_fault,omitempty"` // why not all that the owner decided can be read; "" if it can
@@ -26,6 +29,9 @@ type Status struct {
 	Ending []Ending      `json:"ending,omitempty"` // grants that end soon, the first of them first
 	Want   WantStatus    `json:"want"`
 	Counts Counts        `json:"counts"`
+
+	// Sent is by recipient, of today: over restarts, unlike Counts.
+	Sent map[string]int64 `json:"bytes_today"`
 }
 
 // EyeStatus is how the seeing half and its camera are.
@@ -61,8 +67,30 @@ type ButtonStatus struct {
 
 // BrokerStatus is how the connection to the broker is.
 type BrokerStatus struct {
-	Connected bool   `json:"connected"`
-	Text      string `json:"text,omitempty"` // what is wrong
+	Connected  bool      `json:"connected"`
+	Since      time.Time `json:"since,omitzero"`   // it is connected, or it is not
+	Text       string    `json:"text,omitempty"`   // what is wrong
+	Reconnects int       `json:"reconnects"`       // connections after the first
+	Lost       string    `json:"lost,omitempty"`   // what went wrong last, mended or not …
+	LostAt     time.Time `json:"lost_at,omitzero"` // … and when
+}
+
+// QueueStatus is what waits to be sent: allowed and recorded, and not taken by the
+// broker yet.
+type QueueStatus struct {
+	Count  int       `json:"count"`
+	Bytes  int64     `json:"bytes"` // as they are kept
+	Oldest time.Time `json:"oldest,omitzero"`
+}
+
+// mostQueued bounds how much of what waits is counted.
+const mostQueued = 10_000
+
+// HomeStatus is what Home Assistant was told to show.
+type HomeStatus struct {
+	Recipient string   `json:"recipient"` // who stands for it
+	Prefix    string   `json:"prefix"`
+	Entities  []string `json:"entities"`
 }
 
 // ClockStatus says whether expiries can be kept, and why or what to do.
@@ -114,7 +142,8 @@ type WantStatus struct {
 // Counts says what became of everything since the daemon started.
 type Counts struct {
 	Seen      map[string]int            `json:"seen"`      // by "category phase"
-	Released  map[string]map[string]int `json:"released"`  // by recipient and category: allowed and recorded
+	Decisions map[string]int            `json:"decisions"` // by reason, all recipients together
+	Released  map[string]map[string]int `json:"released"`  // by recipient and category: allowed and recorded; "category state" is one told again
 	Withheld  map[string]map[string]int `json:"withheld"`  // by recipient and reason
 	Delivered map[string]int            `json:"delivered"` // by recipient: taken by the broker
 	Withdrawn map[string]map[string]int `json:"withdrawn"` // by recipient and reason: allowed once, no more when it was to be sent
@@ -129,6 +158,8 @@ type tally struct {
 	eye    EyeStatus
 	bell   *ButtonStatus // never changed, only replaced
 	link   BrokerStatus
+	met    bool        // there was a connection to the broker
+	shown  *HomeStatus // never changed, only replaced
 	spoken link.Camera // the camera state that the log knows of
 	shows  pictures    // the camera state that the broker is to know of
 	counts Counts
@@ -159,7 +190,7 @@ func newTally() *tally {
 	return &tally{
 		eye: EyeStatus{Camera: link.Opening},
 		counts: Counts{
-			Seen: map[string]int{}, Released: map[string]map[string]int{}, Withheld: map[string]map[string]int{},
+			Seen: map[string]int{}, Decisions: map[string]int{}, Released: map[string]map[string]int{}, Withheld: map[string]map[string]int{},
 			Delivered: map[string]int{}, Withdrawn: map[string]map[string]int{},
 		},
 	}
@@ -174,10 +205,12 @@ func (t *tally) decided(e event.Event, all []consent.Decision, tellings []tellin
 	told := map[string]bool{}
 	for _, d := range tellings {
 		told[d.Recipient] = true
+		t.counts.Decisions[consent.Granted.String()]++
 		add(t.counts.Released, d.Recipient, e.Category.String())
 	}
 	for _, d := range all {
 		if !d.Allowed() && !told[d.Recipient] {
+			t.counts.Decisions[d.Reason.String()]++
 			add(t.counts.Withheld, d.Recipient, d.Reason.String())
 		}
 	}
@@ -217,6 +250,31 @@ func (t *tally) button(why error) {
 	t.bell = &s
 }
 
+// toldAgain counts a state that is told again.
+func (t *tally) toldAgain(p place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.Decisions[consent.Granted.String()]++
+	add(t.counts.Released, p.recipient, p.category.String()+" state")
+}
+
+// home notes who stands for Home Assistant, if anybody does.
+func (t *tally) home(h *publish.HomeAssistant) {
+	if h == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shown = &HomeStatus{Recipient: h.Recipient, Prefix: h.Prefix, Entities: []string{}}
+}
+
+// discovered notes what Home Assistant was told to show.
+func (t *tally) discovered(s publish.Shown) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shown = &HomeStatus{Recipient: t.shown.Recipient, Prefix: t.shown.Prefix, Entities: s.Entities()}
+}
+
 func add(m map[string]map[string]int, a, b string) {
 	if m[a] == nil {
 		m[a] = map[string]int{}
@@ -224,10 +282,22 @@ func add(m map[string]map[string]int, a, b string) {
 	m[a][b]++
 }
 
+// broker notes how the connection to the broker is, from now on.
 func (t *tally) broker(connected bool, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.link = BrokerStatus{Connected: connected, Text: text}
+	now := time.Now().UTC()
+	if t.link.Connected != connected || t.link.Since.IsZero() {
+		t.link.Since = now
+	}
+	if connected && t.met {
+		t.link.Reconnects++
+	}
+	t.met = t.met || connected
+	t.link.Connected, t.link.Text = connected, text
+	if !connected {
+		t.link.Lost, t.link.LostAt = text, now
+	}
 }
 
 // eyeBegan notes that an eye runs, and how it is shut in. It gives how the one
@@ -301,9 +371,9 @@ func (t *tally) network(k model.Kind, n link.Network, text string) {
 func (t *tally) into(s *Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.Eye, s.Button, s.Broker = t.eye, t.bell, t.link
+	s.Eye, s.Button, s.Broker, s.Home = t.eye, t.bell, t.link, t.shown
 	s.Counts = Counts{
-		Seen: maps.Clone(t.counts.Seen), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
+		Seen: maps.Clone(t.counts.Seen), Decisions: maps.Clone(t.counts.Decisions), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
 		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn), Expired: t.counts.Expired, Ignored: t.counts.Ignored,
 	}
 }

@@ -51,6 +51,7 @@ var rooms = []room{
 	{"internal/publish", talking, []string{"internal/consent", "internal/event"}},
 	{"internal/publish/mqtt", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
 	{"internal/publish/mqtt/wire", talking, nil},
+	{"internal/publish/access", talking, []string{"internal/publish", "internal/consent"}},
 	{"internal/publish/broker", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
 	{"internal/gate", talking, []string{
 		"internal/link", "internal/consent", "internal/ledger", "internal/publish",
@@ -68,7 +69,7 @@ var rooms = []room{
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
-		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/doctor",
+		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/publish/access", "internal/doctor",
 		"internal/thumb", "internal/ask", "internal/firstrun", "internal/manual",
 	}},
 
@@ -102,9 +103,10 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":                  {"internal/ledger"},
 	"github.com/elastic/go-seccomp-bpf":   {"internal/sandbox"},
 	"github.com/warthog618/go-gpiocdev":   {"internal/button"},
+	"github.com/gorilla/websocket":        {"internal/publish/mqtt"},
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter
 	"github.com/goccy/go-yaml":            {"internal/config"},
-	"github.com/spf13/cobra":              {"cmd/doorbelld"},
+	"github.com/spf13/cobra":              {"cmd/doorbelld", "internal/manual"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
 	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask"},
 }

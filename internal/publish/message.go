@@ -1,10 +1,17 @@
 // Package publish turns what the gate allowed into what goes over MQTT.
 //
-// A Message can be made in two ways only: by Status and Camera, which know nothing
-// of any picture, and by Render, which takes a consent.Release. Its fields are closed, so
-// that no other package can put words of its own on a topic, and the MQTT client
-// takes nothing but a Message. Messages made from a Release are never retained.
+// A Message can be made in three ways only: by Status and Camera, which know nothing
+// of any picture; by Render and Sent, which take a consent.Release; and by Discovery
+// and its like, which depend on what the owner granted and on nothing that was seen.
+// Its fields are closed, so that no other package can put words of its own on a topic,
+// and the MQTT client takes nothing but a Message. Messages made from a Release are
+// never retained.
 package publish
+
+import (
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+)
 
 // A Message is one MQTT publication, ready to be sent. The zero Message is
 // empty; the client refuses it.
@@ -34,7 +41,7 @@ const (
 )
 
 // Status says whether the device is there. It is also the connection's last
-// will (Offline). It is retained, as is Camera, and nothing else.
+// will (Offline). It is retained, as are Camera and Discovery, and nothing else.
 func Status(device string, online bool) Message {
 	word := Offline
 	if online {
@@ -65,11 +72,42 @@ func Camera(device string, ok bool) Message {
 // CameraTopic gives the topic of Camera.
 func CameraTopic(device string) string { return "doorbelld/" + device + "/camera" }
 
-// PauseTopic gives the one topic that the device listens to.
+// PauseTopic gives the topic on which the device listens to wishes to pause.
 func PauseTopic(device string) string { return "doorbelld/" + device + "/pause" }
 
 // RecipientTree gives the topic prefix, with its closing slash, of all that one
 // recipient may read.
 func RecipientTree(device, recipient string) string {
 	return "doorbelld/" + device + "/to/" + recipient + "/"
+}
+
+// EventTopic gives the topic of a category's events.
+func EventTopic(device, recipient string, c event.Category) string {
+	return RecipientTree(device, recipient) + c.String()
+}
+
+// StateTopic gives the topic of a category's state.
+func StateTopic(device, recipient string, c event.Category) string {
+	return EventTopic(device, recipient, c) + "/state"
+}
+
+// ImageTopic gives the topic of a category's pictures.
+func ImageTopic(device, recipient string, c event.Category) string {
+	return EventTopic(device, recipient, c) + "/image"
+}
+
+// BytesTopic gives the topic of Sent.
+func BytesTopic(device, recipient string) string {
+	return RecipientTree(device, recipient) + "bytes"
+}
+
+// Withdrawn says that nothing is told any more of what stood on the state topic of a
+// grant: an empty message, for whoever still believes what was there. It is sent when
+// the grant ends, whatever goes on, and so tells nothing. ok is false for a grant that
+// tells no state.
+func Withdrawn(device string, g consent.Grant) (m Message, ok bool) {
+	if !g.TellsState() {
+		return Message{}, false
+	}
+	return Message{topic: StateTopic(device, g.Recipient, g.Category), payload: []byte{}, qos: 1}, true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"doorbelld/internal/consent"
@@ -39,12 +40,23 @@ const (
 // sent: what happened and, from Details upwards, the state that a sensor shows, at
 // each start and at the last end. A ring is a moment and has no state: one without
 // an end would stand at ON. stillOn tells whether anything of r's category
-// goes on at the door once r is told, as far as r's recipient knows.
+// goes on at the door once r is told, as far as r's recipient knows. Of a state that is
+// told again there is the state alone.
 func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	if !r.Valid() {
 		return nil, ErrNoRelease
 	}
 	e := r.Event()
+	state := func(word string) Message {
+		return Message{topic: StateTopic(device, r.Recipient(), e.Category), payload: []byte(word), qos: 1}
+	}
+	switch r.State() {
+	case consent.On:
+		return []Message{state(on)}, nil
+	case consent.Off:
+		return []Message{state(off)}, nil
+	case consent.NoState:
+	}
 	o := observation{EventType: e.Category.String(), ID: e.ID, Phase: e.Phase, At: e.At.UTC().Format("2006-01-02T15:04Z")}
 	if r.Level() >= event.Details {
 		o.At, o.Since = millis(e.At), millis(e.Start)
@@ -60,17 +72,33 @@ func Render(device string, r consent.Release, stillOn bool) ([]Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", r, err)
 	}
-	topic := RecipientTree(device, r.Recipient()) + e.Category.String()
-	all := []Message{{topic: topic, payload: payload, qos: 1}}
+	all := []Message{{topic: EventTopic(device, r.Recipient(), e.Category), payload: payload, qos: 1}}
 	if r.Level() >= event.Details && e.Category != event.Ring {
 		switch {
 		case e.Phase == event.Start:
-			all = append(all, Message{topic: topic + "/state", payload: []byte(on), qos: 1})
+			all = append(all, state(on))
 		case e.Phase == event.End && !stillOn:
-			all = append(all, Message{topic: topic + "/state", payload: []byte(off), qos: 1})
+			all = append(all, state(off))
 		}
 	}
 	return all, nil
+}
+
+// Bytes gives how much messages tell: the sum of their payloads.
+func Bytes(all []Message) (n int64) {
+	for _, m := range all {
+		n += int64(len(m.payload))
+	}
+	return n
+}
+
+// Sent tells r's recipient how many bytes it was sent today, r included. It goes out
+// beside what r allows and at no other time, so that its own timing tells nothing.
+func Sent(device string, r consent.Release, today int64) (Message, error) {
+	if !r.Valid() {
+		return Message{}, ErrNoRelease
+	}
+	return Message{topic: BytesTopic(device, r.Recipient()), payload: strconv.AppendInt(nil, today, 10), qos: 1}, nil
 }
 
 func millis(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

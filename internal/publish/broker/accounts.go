@@ -67,6 +67,15 @@ func (a Accounts) make(name string) (_ string, err error) {
 	return secret, os.Rename(f.Name(), a.Path(name))
 }
 
+// Renew makes a new secret for a recipient in place of the one it has.
+func (a Accounts) Renew(name string) error {
+	if name == "" || strings.ContainsAny(name, `/\.`) {
+		return fmt.Errorf("account %q: not the name of a recipient", name)
+	}
+	_, err := a.make(name)
+	return err
+}
+
 // Forget removes the secret of a recipient: named again it gets a new one.
 func (a Accounts) Forget(name string) error {
 	if err := os.Remove(a.Path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

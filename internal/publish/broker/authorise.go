@@ -6,19 +6,16 @@ import (
 	"doorbelld/internal/publish"
 )
 
-// discovery is where Home Assistant looks for devices, and says that it is up.
-const discovery = "homeassistant/"
-
 // longestTopic bounds topics and filters, in bytes. A filter of thousands of
 // levels would cost a tree node each.
 const longestTopic = 256
 
 // authorise decides whether a client may publish to topic (write), or subscribe to
 // it and be sent what is published there; topic may then be a filter. Whatever is
-// not listed here is refused.
+// listed neither here nor at authoriseHome is refused.
 //
 //	client            may publish to                        may read
-//	the daemon        doorbelld/<device>/…, homeassistant/… its pause topic, homeassistant/status
+//	the daemon        doorbelld/<device>/…                  its pause topic
 //	an account, user  the pause topic                       doorbelld/<device>/to/<user>/…, the status, the camera
 //	anonymous, user ""                                      the status, the camera
 //
@@ -29,9 +26,9 @@ func authorise(device, user string, isDaemon bool, topic string, write bool) boo
 	}
 	switch {
 	case isDaemon && write:
-		return below(topic, "doorbelld/"+device+"/") || below(topic, discovery)
+		return below(topic, "doorbelld/"+device+"/")
 	case isDaemon:
-		return topic == publish.PauseTopic(device) || topic == discovery+"status"
+		return topic == publish.PauseTopic(device)
 	case user == "":
 		return !write && health(device, topic)
 	case !literal(user):

@@ -16,9 +16,9 @@ func TestAuthorise(t *testing.T) {
 		topics string // one a line
 		want   bool
 	}{
-		{"daemon", true, "doorbelld/front/status\ndoorbelld/front/camera\ndoorbelld/front/to/home/motion\nhomeassistant/device/doorbelld_front/config", true},
+		{"daemon", true, "doorbelld/front/status\ndoorbelld/front/camera\ndoorbelld/front/to/home/motion", true},
 		{"daemon", true, "doorbelld/front/\ndoorbelld/front\ndoorbelld/back/status\nhomeassistant/\nother\ndoorbelld/front/to/+/motion\ndoorbelld/front/#\n$SYS/broker", false},
-		{"daemon", false, "doorbelld/front/pause\nhomeassistant/status", true},
+		{"daemon", false, "doorbelld/front/pause", true},
 		{"daemon", false, "doorbelld/front/to/home/motion\nhomeassistant/#\n#\ndoorbelld/front/+\ndoorbelld/back/pause", false},
 
 		{"home", false, "doorbelld/front/to/home/motion\ndoorbelld/front/to/home/#\ndoorbelld/front/to/home/+\ndoorbelld/front/to/home/+/state\ndoorbelld/front/to/home/+/#\ndoorbelld/front/status\ndoorbelld/front/camera", true},

@@ -2,12 +2,14 @@
 //
 // It is mochi-mqtt behind a door of ours: who may read and write what is decided by
 // authorise alone, and everything that one client can take is bounded. It serves
-// MQTT 3.1.1 on loopback. Nothing waits in it for an absent client, and nothing is
+// MQTT 3.1.1: on loopback, or with TLS for other machines, and then to nobody without a
+// name and a password. Nothing waits in it for an absent client, and nothing is
 // written to disk; what it keeps for later subscribers is the device's status and
 // what Home Assistant discovers.
 package broker
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,17 +18,23 @@ import (
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+
+	"doorbelld/internal/publish"
 )
 
-// Options configures a broker. All fields are required.
+// Options configures a broker. All fields but TLS and Home are required.
 type Options struct {
-	Listen string // host:port on loopback; port 0 is any free one
-	Device string // the device's name in all topics
+	Listen string      // IP:port; port 0 is any free one. Without TLS only loopback
+	TLS    *tls.Config // nil: none
+	Device string      // the device's name in all topics
 	// Password gives the secret of a recipient's account, and false if there is
 	// none of this name. It is asked at each connection, from many goroutines.
-	Password       func(username string) (string, bool)
+	Password func(username string) (string, bool)
+	// MayPause tells whether a recipient may ask for a pause. It is asked as Password is.
+	MayPause       func(username string) bool
 	DaemonUser     string // the daemon's own account, which may publish; no recipient can have its name
 	DaemonPassword string
+	Home           *publish.HomeAssistant // nil: none
 	Log            *slog.Logger
 }
 
@@ -41,18 +49,14 @@ type Broker struct {
 // Start listens and serves until Close. If the port is taken the error wraps
 // syscall.EADDRINUSE.
 func Start(o Options) (*Broker, error) {
-	if !literal(o.Device) || !literal(o.DaemonUser) || o.DaemonPassword == "" || o.Password == nil {
+	if !literal(o.Device) || !literal(o.DaemonUser) || o.DaemonPassword == "" || o.Password == nil || o.MayPause == nil {
 		return nil, errors.New("start the embedded broker: the device, the daemon's account or the passwords are missing or unfit")
 	}
-	addr, err := loopback(o.Listen)
+	gates, onLoopback, err := o.open()
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
-	raw, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("start the embedded broker: %w", err)
-	}
-	b := &Broker{listener: newListener(raw, o.Log), log: newQuiet(o.Log)}
+	b := &Broker{listener: newListener(o.Log, gates...), log: newQuiet(o.Log)}
 	b.server = mqtt.New(&mqtt.Options{
 		Capabilities: &mqtt.Capabilities{
 			MaximumClients:             maxConnections,        // the door counts closer
@@ -71,8 +75,10 @@ func Start(o Options) (*Broker, error) {
 		SysTopicResendInterval: 365 * 24 * 3600,
 		Logger:                 slog.New(b.log),
 	})
-	if err := b.serve(&door{options: o, server: b.server, listener: b.listener}); err != nil {
-		raw.Close()
+	if err := b.serve(&door{options: o, anonymous: onLoopback, server: b.server, listener: b.listener}); err != nil {
+		for _, g := range gates {
+			g.Close()
+		}
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
 	return b, nil
@@ -88,8 +94,41 @@ func (b *Broker) serve(d *door) error {
 	return b.server.Serve()
 }
 
-// Addr gives the host:port that it listens on.
+// open opens the gates: the public one and, if that speaks TLS, another on loopback for
+// the daemon, which need not prove by a certificate to itself that it is itself.
+func (o Options) open() (gates []gate, onLoopback bool, err error) {
+	addr, onLoopback, err := place(o.Listen, o.TLS != nil)
+	if err != nil {
+		return nil, false, err
+	}
+	public, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, false, err
+	}
+	gates = []gate{{Listener: public, seal: o.TLS}}
+	if o.TLS != nil {
+		private, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			public.Close()
+			return nil, false, err
+		}
+		gates = append(gates, gate{Listener: private, private: true})
+	}
+	return gates, onLoopback, nil
+}
+
+// Addr gives the IP:port that it listens on.
 func (b *Broker) Addr() string { return b.listener.Address() }
+
+// DaemonAddr gives the IP:port on loopback at which the daemon is served, without TLS.
+func (b *Broker) DaemonAddr() string {
+	gates := b.listener.gates
+	return gates[len(gates)-1].Addr().String()
+}
+
+// CutOff ends all connections of a recipient, at once, and lets it in again by what
+// Password says from now on.
+func (b *Broker) CutOff(recipient string) { b.listener.cutOff(recipient) }
 
 // Close ends all connections, sends what waits for half a second at most, and
 // returns when nobody is served any more. A second call does nothing.
@@ -100,10 +139,10 @@ func (b *Broker) Close() {
 	})
 }
 
-// CanListen says whether Start could listen on listen now, with Start's error if
-// not.
-func CanListen(listen string) error {
-	addr, err := loopback(listen)
+// CanListen says whether Start could listen on listen now, with TLS or without, with
+// Start's error if not.
+func CanListen(listen string, sealed bool) error {
+	addr, _, err := place(listen, sealed)
 	if err != nil {
 		return err
 	}
@@ -114,17 +153,18 @@ func CanListen(listen string) error {
 	return l.Close()
 }
 
-// loopback refuses addresses that others can reach: the broker has no TLS.
-func loopback(listen string) (string, error) {
+// place refuses addresses that others can reach if there is no TLS.
+func place(listen string, sealed bool) (addr string, onLoopback bool, err error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", fmt.Errorf("listen address %q: write host:port, for example 127.0.0.1:1883", listen)
+		return "", false, fmt.Errorf("listen address %q: write host:port, for example 127.0.0.1:1883", listen)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
-	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
-		return "", fmt.Errorf("listen address %q: only this machine's loopback, such as 127.0.0.1, is allowed", listen)
+	ip, err := netip.ParseAddr(host)
+	if err != nil || !ip.IsLoopback() && !sealed {
+		return "", false, fmt.Errorf("listen address %q: without TLS only this machine's loopback, such as 127.0.0.1, is allowed", listen)
 	}
-	return net.JoinHostPort(host, port), nil
+	return net.JoinHostPort(host, port), ip.IsLoopback(), nil
 }

@@ -37,7 +37,7 @@ func secrets(user string) (string, bool) {
 }
 
 func options(log *slog.Logger) Options {
-	return Options{Listen: "127.0.0.1:0", Device: "front", Password: secrets, DaemonUser: daemon.user, DaemonPassword: daemon.password, Log: log}
+	return Options{Listen: "127.0.0.1:0", Device: "front", Password: secrets, MayPause: func(user string) bool { return user == home.user }, DaemonUser: daemon.user, DaemonPassword: daemon.password, Log: log}
 }
 
 func startLogging(tb testing.TB, log io.Writer) *Broker {
@@ -150,14 +150,14 @@ func TestForgedPublications(t *testing.T) {
 			}
 		}
 	}
-	// A stranger cannot even pause; a recipient can, but leaves nothing behind.
+	// A stranger cannot even pause, nor a neighbour; one who may leaves nothing behind.
 	if err := mustConnect(t, b.Addr(), stranger).publish("doorbelld/front/pause", "5", false); err == nil {
 		t.Error("a stranger paused")
 	}
-	if err := mustConnect(t, b.Addr(), neighbour).publish("doorbelld/front/pause", "1440", true); err == nil {
+	if err := mustConnect(t, b.Addr(), home).publish("doorbelld/front/pause", "1440", true); err == nil {
 		t.Error("a retained pause was taken")
 	}
-	if err := mustConnect(t, b.Addr(), neighbour).publish("doorbelld/front/pause", "7", false); err != nil {
+	if err := mustConnect(t, b.Addr(), home).publish("doorbelld/front/pause", "7", false); err != nil {
 		t.Error(err)
 	}
 	d.expect("doorbelld/front/pause=7")
@@ -336,7 +336,7 @@ func TestSilentClients(t *testing.T) {
 		defer here.Close()
 		defer there.Close()
 		began := time.Now()
-		if _, err := newConn(there).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := newConn(there, false).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("one who never says CONNECT: %v", err)
 		}
 		if took := time.Since(began); took != connectTime {
@@ -528,6 +528,7 @@ func TestStartErrors(t *testing.T) {
 		func(o *Options) { o.DaemonUser = "" },
 		func(o *Options) { o.DaemonPassword = "" },
 		func(o *Options) { o.Password = nil },
+		func(o *Options) { o.MayPause = nil },
 	} {
 		bad := o
 		change(&bad)
@@ -604,7 +605,7 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		log.Reset()
 		here, there := net.Pipe()
-		c := newConn(there)
+		c := newConn(there, false)
 		if !b.listener.add(c) {
 			t.Fatal("no room")
 		}
@@ -622,6 +623,14 @@ func FuzzStream(f *testing.F) {
 		}
 		if s := log.String(); strings.Contains(s, "level=ERROR") {
 			t.Fatalf("it failed:\n%s", s)
+		}
+		for topic := range b.server.Topics.Retained.GetAll() {
+			if !strings.HasPrefix(topic, "$SYS/") { // the library's own
+				t.Fatalf("a recipient made the broker keep %q", topic)
+			}
+		}
+		if n := b.server.Clients.Len(); n > 1 { // the library's own
+			t.Fatalf("%d sessions are left", n-1)
 		}
 	})
 }

@@ -70,11 +70,22 @@ func str(s string) []byte {
 
 func dial(t *testing.T, addr string) *client {
 	t.Helper()
+	return dialBy(t, dialRaw(t, addr))
+}
+
+func dialRaw(t *testing.T, addr string) net.Conn {
+	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// dialBy makes a client of a connection.
+func dialBy(t *testing.T, conn net.Conn) *client {
+	t.Helper()
 	conn.SetDeadline(time.Now().Add(patience))
 	return &client{t: t, conn: conn, in: bufio.NewReader(conn)}
 }
@@ -83,6 +94,13 @@ func dial(t *testing.T, addr string) *client {
 func connect(t *testing.T, addr string, l login) (*client, byte) {
 	t.Helper()
 	c := dial(t, addr)
+	return c, c.present(l)
+}
+
+// present sends a CONNECT packet, and gives the broker's return code.
+func (c *client) present(l login) byte {
+	t := c.t
+	t.Helper()
 	if l.version == 0 {
 		l.version = 4
 	}
@@ -115,7 +133,7 @@ func connect(t *testing.T, addr string, l login) (*client, byte) {
 	if p.kind() != 2 || len(p.body) < 2 {
 		t.Fatalf("answer to CONNECT: % x % x", p.header, p.body)
 	}
-	return c, p.body[1]
+	return p.body[1]
 }
 
 func mustConnect(t *testing.T, addr string, l login) *client {

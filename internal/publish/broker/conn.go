@@ -25,6 +25,11 @@ const (
 	connectTime = 10 * time.Second       // from the TCP connection to the CONNECT packet
 	stallTime   = 20 * time.Second       // to take what waits
 	flushTime   = 500 * time.Millisecond // to take what waits when the connection is being closed
+
+	// How fast a client may send packets. Faster ones are read slowly, which stops
+	// nobody else. The daemon may send as it likes.
+	packetsAtOnce    = 256
+	packetsPerSecond = 50
 )
 
 // A conn is one client's connection as the library sees it. The library writes
@@ -34,6 +39,9 @@ const (
 type conn struct {
 	net.Conn
 	in      *wire.Reader
+	private bool // came where the daemon alone is let in
+	pace    *pace
+	ended   chan struct{}           // closed when closing begins
 	visitor atomic.Pointer[visitor] // nil until admitted
 	over    chan struct{}           // closed when the library is done with the client, will and all
 
@@ -46,16 +54,29 @@ type conn struct {
 
 // A visitor is who a client has proved to be.
 type visitor struct {
-	user   string // "" for anonymous
-	daemon bool
+	user     string // "" for anonymous
+	daemon   bool
+	pauses   bool   // may ask for a pause
+	accounts uint64 // how often accounts had been cut off when it proved who it is
 }
 
-func newConn(raw net.Conn) *conn {
-	c := &conn{Conn: raw, over: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newConn(raw net.Conn, private bool) *conn {
+	c := &conn{
+		Conn: raw, private: private, over: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		pace: newPace(packetsAtOnce, packetsPerSecond, time.Now()),
+	}
 	c.in = wire.NewReader(raw, func(_ byte, length int) error {
 		limit := largestPacket
 		if v := c.visitor.Load(); v != nil && v.daemon {
 			limit = largestFromDaemon
+		} else if wait := c.pace.take(time.Now()); wait > 0 {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			select {
+			case <-t.C:
+			case <-c.ended:
+				return net.ErrClosed
+			}
 		}
 		if length > limit {
 			return fmt.Errorf("packet of %d bytes: %d are allowed", length, limit)
@@ -105,12 +126,21 @@ func (c *conn) Close() error {
 	return nil
 }
 
+// discard closes without sending what waits.
+func (c *conn) discard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = nil
+	c.close(0)
+}
+
 // close needs mu.
 func (c *conn) close(flush time.Duration) {
 	if c.closing {
 		return
 	}
 	c.closing = true
+	close(c.ended)
 	now := time.Now()
 	c.Conn.SetReadDeadline(now)
 	c.Conn.SetWriteDeadline(now.Add(flush))

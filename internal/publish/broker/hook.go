@@ -27,10 +27,11 @@ const (
 // that would put another client out.
 type door struct {
 	mqtt.HookBase
-	options  Options
-	server   *mqtt.Server
-	listener *listener
-	clients  atomic.Uint64 // numbers them
+	options   Options
+	anonymous bool // those without a name are let in
+	server    *mqtt.Server
+	listener  *listener
+	clients   atomic.Uint64 // numbers them
 
 	mu      sync.Mutex
 	refused int       // guarded by mu; since the last warning
@@ -59,7 +60,9 @@ func (d *door) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	if pk.ProtocolVersion != version311 {
 		return d.refuse(cl, packets.ErrUnsupportedProtocolVersion)
 	}
+	before := d.listener.proofs()
 	v, ok := d.recognise(pk.Connect)
+	v.accounts = before
 	if !ok {
 		return d.refuse(cl, packets.ErrBadUsernameOrPassword)
 	}
@@ -100,7 +103,7 @@ func (d *door) refuse(cl *mqtt.Client, code packets.Code) error {
 // recognise checks name and password. An account without a password is nobody's.
 func (d *door) recognise(c packets.ConnectParams) (visitor, bool) {
 	if !c.UsernameFlag && !c.PasswordFlag {
-		return visitor{}, true
+		return visitor{}, d.anonymous
 	}
 	v := visitor{user: string(c.Username)}
 	var want string
@@ -109,6 +112,7 @@ func (d *door) recognise(c packets.ConnectParams) (visitor, bool) {
 		v.daemon, want, known = true, d.options.DaemonPassword, true
 	} else if literal(v.user) {
 		want, known = d.options.Password(v.user)
+		v.pauses = known && d.options.MayPause(v.user)
 	}
 	// Hashed, as the comparison tells the length apart.
 	a, b := sha256.Sum256(c.Password), sha256.Sum256([]byte(want))
@@ -124,12 +128,19 @@ func (d *door) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 // OnACLCheck is asked at each publication, subscription and delivery.
 func (d *door) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	v := d.visitor(cl)
-	return v != nil && authorise(d.options.Device, v.user, v.daemon, topic, write)
+	if v != nil && write && !v.pauses && topic == publish.PauseTopic(d.options.Device) {
+		return false
+	}
+	return v != nil && (authorise(d.options.Device, v.user, v.daemon, topic, write) || authoriseHome(d.options.Home, v.user, v.daemon, topic, write))
 }
 
 // OnSubscribe throws out a client that wants too much.
 func (d *door) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	if cl.State.Subscriptions.Len()+len(pk.Filters) > maxSubscriptions {
+	most := maxSubscriptions
+	if v := d.visitor(cl); v != nil && d.options.Home != nil && v.user == d.options.Home.Recipient {
+		most = maxForHome
+	}
+	if cl.State.Subscriptions.Len()+len(pk.Filters) > most {
 		cl.Stop(packets.ErrQuotaExceeded)
 		pk.Filters = nil
 	}
@@ -146,7 +157,7 @@ func (d *door) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		return pk, nil
 	}
 	v := d.visitor(cl)
-	if v != nil && v.daemon && (health(d.options.Device, pk.TopicName) || below(pk.TopicName, discovery)) {
+	if v != nil && v.daemon && (health(d.options.Device, pk.TopicName) || isDiscovery(pk.TopicName)) {
 		return pk, nil
 	}
 	cl.Stop(packets.ErrRetainNotSupported)

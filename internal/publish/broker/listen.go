@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -15,47 +17,75 @@ const (
 	maxClients     = 32 // admitted clients, the daemon not counted
 	maxAnonymous   = 8  // of them
 	maxPerAccount  = 4  // of them
+	maxPerAddress  = 16 // sockets from one other machine
+
+	// How fast connections are taken where TLS is spoken, which costs work before
+	// anybody has proved who it is. Faster ones wait in the kernel.
+	connectionsAtOnce    = 20
+	connectionsPerSecond = 10
 )
+
+// A gate is one place where connections come in.
+type gate struct {
+	net.Listener
+	seal    *tls.Config // nil: no TLS
+	private bool        // for the daemon alone
+}
 
 // A listener accepts connections for the library, bounds them, and knows when each
 // is over. (The library's own listeners wait for clients without a time limit, and
 // cannot be closed while one has connected and says nothing.)
 type listener struct {
-	net    net.Listener
+	gates  []gate // the first is the public one
 	log    *slog.Logger
 	done   chan struct{}  // closed to stop
 	served chan struct{}  // closed when Serve has ended
 	wg     sync.WaitGroup // the goroutines of all conns
 
-	mu    sync.Mutex
-	conns map[*conn]struct{} // guarded by mu; nil when closed
+	mu       sync.Mutex
+	conns    map[*conn]struct{} // guarded by mu; nil when closed
+	accounts uint64             // guarded by mu; counts how often an account was cut off
 }
 
-func newListener(l net.Listener, log *slog.Logger) *listener {
-	return &listener{net: l, log: log, done: make(chan struct{}), served: make(chan struct{}), conns: make(map[*conn]struct{})}
+func newListener(log *slog.Logger, gates ...gate) *listener {
+	return &listener{gates: gates, log: log, done: make(chan struct{}), served: make(chan struct{}), conns: make(map[*conn]struct{})}
 }
 
 // ID, Address, Protocol and Init are what the library asks of a listener.
 func (l *listener) ID() string              { return "tcp" }
-func (l *listener) Address() string         { return l.net.Addr().String() }
+func (l *listener) Address() string         { return l.gates[0].Addr().String() }
 func (l *listener) Protocol() string        { return "tcp" }
 func (l *listener) Init(*slog.Logger) error { return nil }
 
 // Serve accepts until Close.
 func (l *listener) Serve(establish listeners.EstablishFn) {
 	defer close(l.served)
+	var all sync.WaitGroup
+	for _, g := range l.gates {
+		all.Go(func() { l.accept(g, establish) })
+	}
+	all.Wait()
+}
+
+func (l *listener) accept(g gate, establish listeners.EstablishFn) {
+	pace := newPace(connectionsAtOnce, connectionsPerSecond, time.Now())
 	for {
-		raw, err := l.net.Accept()
+		raw, err := g.Accept()
 		if err != nil {
 			// Out of file descriptors, most likely, unless it is closed.
-			select {
-			case <-l.done:
+			if !l.wait(100 * time.Millisecond) {
 				return
-			case <-time.After(100 * time.Millisecond):
-				continue
 			}
+			continue
 		}
-		c := newConn(raw)
+		if g.seal != nil {
+			if wait := pace.take(time.Now()); wait > 0 && !l.wait(wait) {
+				raw.Close()
+				return
+			}
+			raw = sealed{tls.Server(raw, g.seal)}
+		}
+		c := newConn(raw, g.private)
 		if !l.add(c) {
 			raw.Close()
 			continue
@@ -71,11 +101,49 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 	}
 }
 
+// wait waits for d, and reports false if it is to stop.
+func (l *listener) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-l.done:
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// sealed is a connection with TLS that does not wait long to say its last word.
+type sealed struct{ *tls.Conn }
+
+func (s sealed) Close() error {
+	late := time.AfterFunc(flushTime, func() { s.NetConn().Close() })
+	defer late.Stop()
+	return s.Conn.Close()
+}
+
 // add makes room for c, and answers for its two goroutines.
 func (l *listener) add(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conns == nil || len(l.conns) >= maxConnections {
+	if l.conns == nil {
+		return false
+	}
+	if !c.private { // the daemon has room whoever else comes
+		from, all, same := c.remote(), 0, 0
+		for other := range l.conns {
+			if other.private {
+				continue
+			}
+			all++
+			if other.remote() == from {
+				same++
+			}
+		}
+		if all >= maxConnections || same >= maxPerAddress && !from.IsLoopback() {
+			return false
+		}
+	} else if len(l.conns) >= 2*maxConnections {
 		return false
 	}
 	l.conns[c] = struct{}{}
@@ -100,6 +168,15 @@ func (l *listener) handle(c *conn, establish listeners.EstablishFn) {
 	}
 }
 
+// remote gives the address of the machine at the other end.
+func (c *conn) remote() netip.Addr {
+	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap()
+}
+
 func (l *listener) remove(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,6 +188,9 @@ func (l *listener) remove(c *conn) {
 func (l *listener) admit(c *conn, v visitor) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if v.accounts != l.accounts || c.private && !v.daemon {
+		return false
+	}
 	all, same := 0, 0
 	for other := range l.conns {
 		if o := other.visitor.Load(); o != nil && !o.daemon {
@@ -129,6 +209,34 @@ func (l *listener) admit(c *conn, v visitor) bool {
 	}
 	c.visitor.Store(&v)
 	return true
+}
+
+// proofs gives a number that changes whenever an account is cut off. Who proves to be
+// somebody after that is let in by what holds then.
+func (l *listener) proofs() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accounts
+}
+
+// cutOff ends all connections of an account, and lets in nobody who has proved to be it
+// before. It returns when the library is done with them.
+func (l *listener) cutOff(user string) {
+	l.mu.Lock()
+	l.accounts++
+	var theirs []*conn
+	for c := range l.conns {
+		if v := c.visitor.Load(); v != nil && !v.daemon && v.user == user {
+			theirs = append(theirs, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range theirs {
+		c.discard()
+	}
+	for _, c := range theirs {
+		<-c.over
+	}
 }
 
 // leaveTime is how long an earlier connection of the daemon may take to end by
@@ -162,7 +270,9 @@ func (l *listener) displace() {
 // know.
 func (l *listener) Close(listeners.CloseFn) {
 	close(l.done)
-	l.net.Close()
+	for _, g := range l.gates {
+		g.Close()
+	}
 	<-l.served
 	l.mu.Lock()
 	for c := range l.conns {

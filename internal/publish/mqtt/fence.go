@@ -147,8 +147,8 @@ func (f *fence) cut() {
 }
 
 // fromBroker lists the packets that a broker has reason to send to a client which
-// publishes with QoS 1 at most, makes one subscription, of QoS 1, and ends another. paho would
-// fall over some others.
+// publishes with QoS 1 at most, makes subscriptions of QoS 1, one at a time, and ends
+// another. paho would fall over some others.
 func fromBroker(header byte, length int) error {
 	ok := false
 	switch header >> 4 {

@@ -9,7 +9,8 @@
 // leaves. paho believes what the broker sends: here a packet that no honest broker
 // has reason to send ends the session.
 //
-// Nothing but a publish.Message goes out, and nothing but a wish to pause comes in.
+// Nothing but a publish.Message goes out, and nothing but a wish to pause and that Home
+// Assistant has started comes in.
 // The package neither reconnects, nor queues, nor decides what may be sent.
 package mqtt
 
@@ -42,7 +43,7 @@ const (
 var errClosed = errors.New("the session is closed")
 
 // Options says where and as whom to connect. All fields are required but Username
-// and Password, and TLS, which mqtts and wss need.
+// and Password, TLS, which mqtts and wss need, and Birth and Born.
 type Options struct {
 	Broker   string                 // mqtt, mqtts, ws or wss://host or host:port; with ws and wss a path
 	ClientID string                 // a broker has one client of a name; the newer one wins
@@ -56,6 +57,8 @@ type Options struct {
 	// goroutine of the session, one call at a time. Of the wishes that come while
 	// it works only the longest is kept. It may close the session.
 	Paused func(minutes int)
+	Birth  string // the topic on which Home Assistant says that it has started; "" for none
+	Born   func() // called when it does, from a goroutine of the session; it must not block
 	Log    *slog.Logger
 }
 
@@ -85,14 +88,14 @@ func Connect(ctx context.Context, o Options) (*Session, error) {
 		return nil, err
 	}
 	addr := s.target.addr
-	if o.ClientID == "" || o.Paused == nil || o.Device == "" || strings.ContainsAny(o.Device, "/+#\x00") {
+	if o.ClientID == "" || o.Paused == nil || o.Birth != "" && o.Born == nil || o.Device == "" || strings.ContainsAny(o.Device, "/+#\x00") {
 		return nil, fmt.Errorf("broker %s: the client's name, the device's name or the pause function is missing or unfit", addr)
 	}
 
 	within, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	s.client = paho.NewClient(s.clientOptions(within, password, o))
-	if err := s.open(within, newInbox(o.Device, o.Log), o.Paused); err != nil {
+	if err := s.open(within, newInbox(o.Device, o.Log), o); err != nil {
 		s.end(err)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("broker %s: %w", addr, ctx.Err())
@@ -197,26 +200,38 @@ func (s *Session) wrap(ctx context.Context, raw net.Conn) (net.Conn, error) {
 	return stream, ctx.Err()
 }
 
-func (s *Session) open(ctx context.Context, in *inbox, paused func(minutes int)) error {
+func (s *Session) open(ctx context.Context, in *inbox, o Options) error {
 	if _, err := s.await(ctx, s.client.Connect); err != nil {
 		return err
 	}
-	topic := publish.PauseTopic(s.device)
-	token, err := s.await(ctx, func() paho.Token {
-		return s.client.Subscribe(topic, 1, func(_ paho.Client, m paho.Message) {
-			in.receive(m.Topic(), m.Payload(), m.Retained())
+	err := s.listen(ctx, publish.PauseTopic(s.device), func(m paho.Message) { in.receive(m.Topic(), m.Payload(), m.Retained()) })
+	if err == nil && o.Birth != "" {
+		err = s.listen(ctx, o.Birth, func(m paho.Message) {
+			if isBirth(m.Payload(), m.Retained()) {
+				o.Born()
+			}
 		})
+	}
+	if err != nil {
+		return err
+	}
+	go in.serve(s.over, o.Paused)
+	return s.Publish(ctx, publish.Status(s.device, true))
+}
+
+// listen subscribes to a topic. paho calls a refused subscription a success; so it does
+// one that the broker answered with something else.
+func (s *Session) listen(ctx context.Context, topic string, heard func(paho.Message)) error {
+	token, err := s.await(ctx, func() paho.Token {
+		return s.client.Subscribe(topic, 1, func(_ paho.Client, m paho.Message) { heard(m) })
 	})
 	if err != nil {
 		return err
 	}
-	// paho calls a refused subscription a success; so it does one that the broker
-	// answered with something else.
 	if qos, ok := token.(*paho.SubscribeToken).Result()[topic]; !ok || qos > 1 {
 		return fmt.Errorf("%w: let this account read the topic %s", publish.ErrRefused, topic)
 	}
-	go in.serve(s.over, paused)
-	return s.Publish(ctx, publish.Status(s.device, true))
+	return nil
 }
 
 // Publish sends m and waits: for the broker's acknowledgement if m asks for one

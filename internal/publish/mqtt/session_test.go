@@ -59,6 +59,7 @@ func startEmbedded(t *testing.T) *broker.Broker {
 		Listen:     "127.0.0.1:0",
 		Device:     device,
 		Password:   func(user string) (string, bool) { return homeLogin.Password, user == homeLogin.Username },
+		MayPause:   func(user string) bool { return user == homeLogin.Username },
 		DaemonUser: daemonLogin.Username, DaemonPassword: daemonLogin.Password,
 		Log: logger(t),
 	})

@@ -1,0 +1,88 @@
+package gate
+
+import (
+	"context"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/ledger"
+)
+
+// again records the state of a category as one recipient is to be told it again: on
+// if anything goes on that it was told of and may be told of still, else off. It gives
+// why there is nothing to tell, or Granted. What happens afterwards is told afterwards,
+// for it comes later into the outbox.
+func (r *register) again(ctx context.Context, p place) (consent.Reason, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	state := consent.On
+	e, d, on := r.goingOn(p, event.ID{})
+	if !on {
+		state, e = consent.Off, event.Event{Category: p.category, Phase: event.End}
+		d = r.keeper.quiet(p)
+	}
+	if !d.Allowed() {
+		return d.Reason, nil
+	}
+	if err := r.keeper.commitState(ctx, d, e, state); err != nil {
+		return consent.LedgerFault, err
+	}
+	r.tally.toldAgain(p)
+	r.wake()
+	return consent.Granted, nil
+}
+
+// goingOn gives, of what goes on in a place as far as its recipient knows, the thing
+// told of last that is not id, and by whose leave that may be told now. r.mu is held.
+func (r *register) goingOn(p place, id event.ID) (last event.Event, d consent.Decision, ok bool) {
+	for _, v := range r.visits {
+		a := v.told[p.recipient]
+		if a == nil {
+			continue
+		}
+		t, there := a.tales[p.category]
+		if !there || t.ended || t.last.ID == id || ok && t.last.At.Before(last.At) {
+			continue
+		}
+		e := t.last
+		e.Phase = event.Update
+		if may := r.keeper.decideFor(e, p.recipient, t.grant); may.Allowed() && may.Level >= event.Details {
+			last, d, ok = e, may, true
+		}
+	}
+	return last, d, ok
+}
+
+// quiet asks whether a recipient may be told that nothing goes on.
+func (k *keeper) quiet(p place) consent.Decision {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, _ := k.moment()
+	return k.policy.Quiet(p.recipient, p.category, m)
+}
+
+// look gives the policy and what decisions depend on now.
+func (k *keeper) look() (consent.Policy, consent.Moment) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, _ := k.moment()
+	return k.policy, m
+}
+
+// commitState records a state that is allowed to be told again, before a byte of it
+// goes out.
+func (k *keeper) commitState(ctx context.Context, d consent.Decision, e event.Event, s consent.State) error {
+	body, err := encode(releaseBody{Grant: d.Grant, Recipient: d.Recipient, Category: e.Category, Level: d.Level, Event: e.ID, Phase: e.Phase, State: s})
+	if err != nil {
+		return err
+	}
+	out, err := encode(outgoing{Grant: d.Grant, Recipient: d.Recipient, Level: d.Level, Event: e, State: s})
+	if err != nil {
+		return err
+	}
+	at := k.now().Now
+	if _, err := k.ledger.Release(context.WithoutCancel(ctx), at, []ledger.Entry{{Body: body, Outbox: out, Deadline: at.Add(stateTTL)}}); err != nil {
+		return k.broken(err)
+	}
+	return nil
+}
