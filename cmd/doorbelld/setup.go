@@ -37,6 +37,7 @@ type setupFlags struct {
 	button       string
 	owner        string
 	recipient    string
+	home         bool
 	grants       []string
 	pullModel    bool
 	clockIsRight bool
@@ -107,6 +108,7 @@ removed afterwards.`,
 	fl.StringVar(&f.button, "button", "", "the GPIO `LINE` of a button, such as 17")
 	fl.StringVar(&f.owner, "owner", "", "a `USER` of this machine who may grant, besides root")
 	fl.StringVar(&f.recipient, "recipient", "", "the `NAME` of a first recipient, a program of yours")
+	fl.BoolVar(&f.home, "home-assistant", false, "that recipient is Home Assistant, which then finds the doorbell by itself")
 	fl.StringArrayVar(&f.grants, "grant", nil, "grant it `CATEGORY=LEVEL`, such as ring=notice, for 90 days; may be given several times")
 	fl.BoolVar(&f.pullModel, "pull-model", false, "download the neural network that tells animals, persons and vehicles apart")
 	fl.BoolVar(&f.clockIsRight, "clock-is-right", false, "vouch for this machine's clock, if nothing else does")
@@ -194,6 +196,9 @@ func (s *firstRun) begin(ctx context.Context) error {
 	}
 	if len(s.grants) > 0 && s.recipient == "" {
 		return usage("--grant needs --recipient: who is to be told?")
+	}
+	if s.home && s.recipient == "" {
+		return usage("--home-assistant needs --recipient: by which name is it granted something?")
 	}
 	if s.noStart && len(s.grants) > 0 {
 		return usage("--grant and --no-start do not go together: grants are given to a daemon that runs")
@@ -303,6 +308,9 @@ func (s *firstRun) again() string {
 	add("button", a.Button)
 	add("owner", a.Owner)
 	add("recipient", s.to)
+	if a.Home != "" {
+		words = append(words, "--home-assistant")
+	}
 	for _, w := range s.wishes {
 		add("grant", fmt.Sprintf("%s=%s", w.draft.Category, w.draft.Level))
 	}

@@ -102,7 +102,7 @@ func setUp(t *testing.T, at int, b *mosquitto.Server) (whole bool, words int) {
 		to = b.URL() + "\ndoor\nguess\n" + b.URL() + "\ndoor\nsesame\n"
 	}
 	// A ring and motion are said yes to; an empty answer is none.
-	answers := "porch\npath 0,0 50,50\n\n" + to + "\n\nn\nhome\ny\n\nn\n\ny\ny\ny\n"
+	answers := "porch\npath 0,0 50,50\n\n" + to + "\n\nn\nhome\n\ny\n\nn\n\ny\ny\ny\n"
 	s := &firstRun{
 		setupFlags: setupFlags{
 			eye: eyeFlags{program: "/bin/false"}, clip: filepath.Join(dir, "clip.avi"), listen: freeAddr(t), root: filepath.Join(dir, "root"),

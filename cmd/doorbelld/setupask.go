@@ -476,6 +476,9 @@ func (s *firstRun) askModel(ctx context.Context) error {
 
 // askRecipient asks whom to tell, and proposes grants one by one.
 func (s *firstRun) askRecipient(ctx context.Context) (err error) {
+	if s.old != nil && s.old.Home != nil {
+		s.answers.Home = s.old.Home.Recipient
+	}
 	if s.noStart {
 		return nil
 	}
@@ -490,6 +493,18 @@ func (s *firstRun) askRecipient(ctx context.Context) (err error) {
 	if err != nil || s.to == "" || s.to == "none" {
 		s.to = strings.TrimPrefix(s.to, "none")
 		return err
+	}
+	here := s.home || s.answers.Home == s.to
+	if !s.home {
+		if here, err = s.Confirm(ctx, "Is that Home Assistant? It then finds what it is granted by itself", here); err != nil {
+			return err
+		}
+	}
+	switch {
+	case here:
+		s.answers.Home = s.to
+	case s.answers.Home == s.to:
+		s.answers.Home = ""
 	}
 	zones := []string{event.Everything}
 	if !s.answers.Everything {

@@ -26,6 +26,7 @@ type Answers struct {
 	Zones      []event.Zone
 	Broker     Broker
 	Button     string // the line of the button; "": there is none
+	Home       string // the recipient that is Home Assistant; "": none is
 	Owner      string // a user of this machine who may do everything; "": root alone
 	State      string // folders; "": the default
 	Runtime    string
@@ -86,6 +87,10 @@ func Config(a Answers, name string, env func(string) string) (string, *config.Co
 		if v.value != "" {
 			line("  %s: %s", v.key, quote(v.value))
 		}
+	}
+	if a.Home != "" {
+		line("\n# Home Assistant finds what this recipient was granted by itself.")
+		line("home_assistant:\n  recipient: %s", quote(a.Home))
 	}
 	if a.Owner != "" {
 		line("\n# Who may grant, besides root.")

@@ -19,7 +19,7 @@ func anAnswer() Answers {
 		Device: "front-door", Camera: "/dev/v4l/by-id/usb-046d_HD_Webcam_C525-video-index0",
 		Zones:  []event.Zone{{Name: "path", Polygon: []event.Point{{X: 0.1, Y: 0.4}, {X: 0.6, Y: 0.4}, {X: 0.7, Y: 1}, {X: 0, Y: 1}}}},
 		Broker: Broker{URL: "mqtt://broker.local:1883", Username: "front", PasswordFile: "/etc/doorbelld/broker.password"},
-		Button: "17", Owner: "anna", State: "/var/lib/doorbelld", Runtime: "/run/doorbelld",
+		Button: "17", Owner: "anna", Home: "home", State: "/var/lib/doorbelld", Runtime: "/run/doorbelld",
 	}
 }
 
@@ -30,7 +30,7 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Device != a.Device || c.Camera.V4L2.Device != a.Camera || c.Broker.Username != "front" || c.Broker.PasswordFile != a.Broker.PasswordFile || c.Access.Owner != "anna" || c.Button.Pin.Number != 17 {
+	if c.Device != a.Device || c.Camera.V4L2.Device != a.Camera || c.Broker.Username != "front" || c.Broker.PasswordFile != a.Broker.PasswordFile || c.Access.Owner != "anna" || c.Home == nil || c.Home.Recipient != "home" || c.Button.Pin.Number != 17 {
 		t.Errorf("%+v", c)
 	}
 	if diff := cmp.Diff(a.Zones, c.Zones); diff != "" {
