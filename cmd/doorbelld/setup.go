@@ -14,7 +14,6 @@ import (
 
 	"doorbelld/internal/ask"
 	"doorbelld/internal/config"
-	"doorbelld/internal/consent"
 	"doorbelld/internal/console"
 	"doorbelld/internal/firstrun"
 
@@ -147,7 +146,6 @@ type firstRun struct {
 	whole   bool           // all is done that is to be undone together
 	unmade  error          // what could not be taken back
 	client  *console.Client
-	known   []consent.Recipient
 }
 
 // run asks everything, then does everything.
@@ -308,7 +306,7 @@ func (s *firstRun) again() string {
 	add("button", a.Button)
 	add("owner", a.Owner)
 	add("recipient", s.to)
-	if a.Home != "" {
+	if s.to != "" && a.Home == s.to {
 		words = append(words, "--home-assistant")
 	}
 	for _, w := range s.wishes {
