@@ -20,6 +20,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// hearTime is long enough for a message to come back from any broker that works.
+const hearTime = 15 * time.Second
+
 // setupFlags are the answers that can be given beforehand.
 type setupFlags struct {
 	eye          eyeFlags
@@ -80,14 +83,14 @@ removed afterwards.`,
 			defer stop()
 			s := &firstRun{
 				setupFlags: f, g: g, given: c.Flags().Changed, errOut: c.ErrOrStderr(),
-				Desk: ask.New(c.InOrStdin(), c.OutOrStdout(), f.yes), out: c.OutOrStdout(),
+				Desk: ask.New(c.InOrStdin(), c.OutOrStdout(), f.yes), out: c.OutOrStdout(), patience: hearTime,
 			}
 			err := s.run(ctx)
 			if ctx.Err() != nil {
 				if s.whole {
 					return errors.New("interrupted; all is set up, only the first message was not seen")
 				}
-				return errors.Join(errors.New("interrupted; everything is as it was"), s.unmade)
+				return fmt.Errorf("interrupted; %w", s.asItWas())
 			}
 			return err
 		},
@@ -146,6 +149,8 @@ type firstRun struct {
 	whole   bool           // all is done that is to be undone together
 	unmade  error          // what could not be taken back
 	client  *console.Client
+
+	patience time.Duration // how long the first message may take
 }
 
 // run asks everything, then does everything.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"doorbelld/internal/console"
 	"doorbelld/internal/doctor"
 	"doorbelld/internal/event"
+	"doorbelld/internal/gate"
 	"doorbelld/internal/publish"
 	"doorbelld/internal/publish/mqtt"
 )
@@ -47,10 +47,9 @@ func (s *firstRun) apply(ctx context.Context) (err error) {
 			return
 		}
 		s.takeBack()
-		if ctx.Err() == nil {
-			err = fmt.Errorf("%w\neverything is as it was; the same answers again: %s", err, s.again())
+		if ctx.Err() == nil { // else the interruption is what is told
+			err = fmt.Errorf("%w\n%w; the same answers again: %s", err, s.asItWas(), s.again())
 		}
-		err = errors.Join(err, s.unmade)
 	}()
 	if err := s.write(); err != nil {
 		return err
@@ -69,9 +68,17 @@ func (s *firstRun) apply(ctx context.Context) (err error) {
 	return s.grant(ctx)
 }
 
-// takeBack undoes what was done, the last first. It is not interrupted.
+// asItWas says whether all could be taken back.
+func (s *firstRun) asItWas() error {
+	if s.unmade != nil {
+		return s.unmade
+	}
+	return errors.New("everything is as it was")
+}
+
+// takeBack undoes what was done, the last first. No signal interrupts it: they are
+// still caught.
 func (s *firstRun) takeBack() {
-	signal.Ignore(os.Interrupt) // a second one would leave half of it
 	var all []error
 	for _, undo := range slices.Backward(s.undo) {
 		all = append(all, undo())
@@ -300,7 +307,15 @@ func (s *firstRun) grant(ctx context.Context) error {
 	if s.cfg.Broker.Embedded {
 		s.Say("At the embedded broker it logs in as %s, with the password in %s.\n", s.to, accounts(s.cfg).Path(s.to))
 	}
+	given, err := s.client.Grants(ctx)
+	if err != nil {
+		return err
+	}
 	for _, w := range s.wishes {
+		if i := slices.IndexFunc(given, func(g console.Grant) bool { return sameGrant(g, w.draft) }); i >= 0 {
+			s.Say("%s says that already: %s %s.\n", given[i].ID, given[i].Recipient, given[i].Told(time.Local))
+			continue
+		}
 		made, err := s.client.AddGrant(ctx, w.draft)
 		if err != nil {
 			return err
@@ -309,6 +324,14 @@ func (s *firstRun) grant(ctx context.Context) error {
 		s.Say("%s: %s %s. Take it back with `doorbelld grant revoke %s`.\n", made.ID, made.Recipient, made.Told(time.Local), made.ID)
 	}
 	return nil
+}
+
+// sameGrant reports whether g is not over and tells the same that d would, until
+// whenever.
+func sameGrant(g console.Grant, d gate.Draft) bool {
+	w := d.Grant(g.ID, g.Given)
+	return !g.State.Over() && g.Recipient == w.Recipient && g.Category == w.Category && g.Level == w.Level && g.Purpose == w.Purpose &&
+		slices.Equal(g.Zones, w.Zones) && slices.Equal(g.Labels, w.Labels) && g.Schedule == w.Schedule && g.Rate == w.Rate
 }
 
 func undone(do func(context.Context) error) error {
@@ -378,13 +401,17 @@ func (s *firstRun) listener(anonymous bool) mqtt.Options {
 }
 
 // hearRing rings, and hears it.
-func (s *firstRun) hearRing(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, mqtt.HearTime)
+func (s *firstRun) hearRing(outer context.Context) error {
+	ctx, cancel := context.WithTimeout(outer, s.patience)
 	defer cancel()
 	topic := fmt.Sprintf("doorbelld/%s/to/%s/ring", s.cfg.Device, s.to)
+	before, err := s.client.Status(ctx)
+	if err != nil {
+		return err
+	}
 	var rung error
 	var began time.Time
-	err := mqtt.Hear(ctx, s.listener(false), topic, func() {
+	err = mqtt.Hear(ctx, s.listener(false), topic, func() {
 		began = time.Now()
 		if _, rung = s.client.Ring(ctx); rung != nil {
 			cancel()
@@ -394,7 +421,12 @@ func (s *firstRun) hearRing(ctx context.Context) error {
 	case rung != nil:
 		return fmt.Errorf("all is set up, but it does not ring: %w", rung)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("all is set up, but the ring did not come back within %v: `doorbelld status` says what became of it, `doorbelld doctor` what is wrong", mqtt.HearTime)
+		// An access list may let this account write there and not read; a broker does not say so.
+		if after, err := s.client.Status(outer); err == nil && after.Counts.Delivered[s.to] > before.Counts.Delivered[s.to] {
+			s.Say("A first message: the broker took the ring for %s. It was not read back: this account may not, it seems.\n", s.to)
+			return nil
+		}
+		return fmt.Errorf("all is set up, but the ring did not come back within %v: `doorbelld status` says what became of it, `doorbelld doctor` what is wrong", s.patience)
 	case errors.Is(err, publish.ErrRefused):
 		s.Say("It may not be read back with this account (%v); ask your own program whether it came.\n", err)
 		return nil
@@ -410,7 +442,7 @@ func (s *firstRun) hearStatus(ctx context.Context) error {
 	if s.cfg.Broker.Embedded && s.cfg.Broker.Listen.Port() == 0 {
 		return nil // nobody knows where it listens
 	}
-	ctx, cancel := context.WithTimeout(ctx, mqtt.HearTime)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	topic := "doorbelld/" + s.cfg.Device + "/status"
 	err := mqtt.Hear(ctx, s.listener(true), topic, func() {}, func(h mqtt.Heard) bool { return string(h.Payload) == "online" })
@@ -419,7 +451,7 @@ func (s *firstRun) hearStatus(ctx context.Context) error {
 		s.Say("The status may not be read back with this account (%v).\n", err)
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("all is set up, but the broker did not say within %v that the device is online: `doorbelld doctor` says what is wrong", mqtt.HearTime)
+		return fmt.Errorf("all is set up, but the broker did not say within %v that the device is online: `doorbelld doctor` says what is wrong", s.patience)
 	case err != nil:
 		return fmt.Errorf("all is set up, but the broker was not heard: %w", err)
 	}

@@ -3,7 +3,6 @@ package mqtt
 import (
 	"context"
 	"fmt"
-	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
@@ -70,6 +69,3 @@ func Hear(ctx context.Context, o Options, topic string, ready func(), wanted fun
 		}
 	}
 }
-
-// HearTime is long enough for a message to come back from any broker that works.
-const HearTime = 15 * time.Second
