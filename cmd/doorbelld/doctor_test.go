@@ -2,9 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -15,6 +23,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"doorbelld/internal/config"
 	"doorbelld/internal/doctor"
 	"doorbelld/internal/gate"
 	"doorbelld/internal/publish"
@@ -73,10 +82,10 @@ func TestDoctorTellsNoNames(t *testing.T) {
 		if !sound {
 			text += name() + ": " + name() + "\n"
 		}
-		config := filepath.Join(base, name()+".yaml")
-		put(t, config, text)
+		path := filepath.Join(base, name()+".yaml")
+		put(t, path, text)
 
-		g := &globals{config: config}
+		g := &globals{config: path}
 		f := doctorFlags{eye: eyeFlags{program: "/bin/false"}, span: time.Millisecond, root: filepath.Join(base, "root")}
 		all, err := g.examine(context.Background(), f)
 		if err != nil {
@@ -161,4 +170,68 @@ func TestFramesRate(t *testing.T) {
 			t.Error("a rate of a daemon that is gone")
 		}
 	})
+}
+
+// What TLS needs is looked at with its dates, and so is what the broker shows.
+func TestDoctorTLS(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10 * 24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, Subject: pkix.Name{CommonName: "annas-broker"},
+	}
+	der, err := x509.CreateCertificate(crand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*tls.Conn).Handshake() // the client's errors are what is looked at
+			conn.Close()
+		}
+	}()
+	defer func() {
+		l.Close()
+		<-served
+	}()
+	put(t, filepath.Join(dir, "c.yaml"), fmt.Sprintf("device: porch\nzones: everything\ncamera: {source: clip, clip: x}\nstate: s\nruntime: r\n"+
+		"broker: {url: 'mqtts://%s', ca_file: ca.pem}\n", l.Addr()))
+	cfg, err := config.Load(filepath.Join(dir, "c.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := doctor.Open("/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	e := &examination{machine: m, cfg: cfg}
+	e.certificates(t.Context())
+	if len(e.all) != 2 || e.all[0].State != doctor.Warning || e.all[1].State != doctor.Warning ||
+		!strings.HasPrefix(e.all[0].Text, "the authority in broker.ca_file is good until ") || !strings.HasPrefix(e.all[1].Text, "the broker's certificate is good until ") {
+		t.Errorf("%+v", e.all)
+	}
+	if strings.Contains(fmt.Sprint(e.all), "anna") {
+		t.Errorf("a name is told: %+v", e.all)
+	}
+	// One that is not encrypted is spoken of, if it is not on this machine.
+	cfg.Broker.URL, cfg.Broker.Address, cfg.Broker.CAFile = "mqtt://192.0.2.1:1883", "192.0.2.1:1883", ""
+	e.all = nil
+	if e.certificates(t.Context()); len(e.all) != 1 || e.all[0].State != doctor.Warning || !strings.Contains(e.all[0].Text, "not encrypted") {
+		t.Errorf("%+v", e.all)
+	}
 }

@@ -67,7 +67,7 @@ func (s *stopper) Write(b []byte) (int, error) {
 }
 
 // stop stands after each thing that is written.
-const stop = "\x00"
+const stop = "\u2063" // shown as nothing
 
 // Whenever Ctrl-C is pressed, everything is as it was or everything is done.
 func TestSetupInterrupted(t *testing.T) {
