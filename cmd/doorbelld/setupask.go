@@ -36,7 +36,7 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 		}
 		s.answers.Camera, s.answers.Clip = path, true
 		s.Say("Clip: %s\n", path)
-		return s.look(ctx, s.setupOf(s.givenZones()), 1)
+		return s.showCamera(ctx, 1)
 	}
 	if s.given("camera") {
 		s.answers.Camera = s.camera
@@ -46,7 +46,12 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 			}
 		}
 		s.Say("Camera: %s\n", s.camera)
-		return s.look(ctx, s.setupOf(s.givenZones()), 1)
+		return s.showCamera(ctx, 1)
+	}
+	if s.Silent() && s.old != nil {
+		s.keepCamera()
+		s.Say("Camera: %s\n", s.answers.Camera)
+		return s.showCamera(ctx, 1)
 	}
 	all, err := s.cameras(ctx)
 	if err != nil {
@@ -62,14 +67,11 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 		if s.old != nil && s.old.Camera.V4L2 != nil && s.old.Camera.V4L2.Device == c.path {
 			pick = i + 1
 		}
-		if err := s.look(ctx, s.setupOf(s.givenZones()), i+1); err != nil {
-			s.Say("    no picture: %v\n", err)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err := s.showCamera(ctx, i+1); err != nil {
+			return err
 		}
 	}
-	if s.Silent() && len(all) > 1 && s.old == nil {
+	if s.Silent() && len(all) > 1 {
 		return usage("there are %d cameras: say which with --camera PATH", len(all))
 	}
 	answer, err := s.Ask(ctx, ask.Question{Text: "Which one", Default: strconv.Itoa(pick), Flag: "camera", Check: func(text string) error {
@@ -86,6 +88,30 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 		return err
 	}
 	s.answers.Camera = all[n-1].path
+	return nil
+}
+
+// keepCamera answers with the camera of the configuration that is there.
+func (s *firstRun) keepCamera() {
+	switch c := s.old.Camera; {
+	case c.V4L2 != nil:
+		s.answers.Camera = c.V4L2.Device
+	case c.Rpicam != nil:
+		s.answers.Camera = firstrun.Module
+	case c.Clip != nil:
+		s.answers.Camera, s.answers.Clip = c.Clip.Path, true
+	}
+}
+
+// showCamera shows the nth camera, which is the answer so far. Without a picture, as
+// of one that the running daemon has, the questions go on, unless a file of it was
+// asked for.
+func (s *firstRun) showCamera(ctx context.Context, n int) error {
+	err := s.look(ctx, s.setupOf(s.knownZones()), n)
+	if err == nil || s.still != "" || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	s.Say("    no picture: %v\n", err)
 	return nil
 }
 
@@ -123,14 +149,23 @@ func (s *firstRun) setupOf(zones []event.Zone) link.Setup {
 	return v
 }
 
-// givenZones gives the zones that flags name, for a picture that is taken before
-// they are looked at; nil if there are none that are sound.
-func (s *firstRun) givenZones() []event.Zone {
-	zones, err := s.readZones(s.zones)
-	if err != nil {
-		return nil // said when it is their turn
+// knownZones gives the zones that flags name, else those that the configuration has
+// for the same camera; nil if none are known yet.
+func (s *firstRun) knownZones() []event.Zone {
+	if s.everything {
+		return nil
 	}
-	return zones
+	if zones, err := s.readZones(s.zones); err == nil && len(zones) > 0 { // else said when it is their turn
+		return zones
+	}
+	if s.old == nil {
+		return nil
+	}
+	now := firstRun{old: s.old}
+	if now.keepCamera(); now.answers.Camera != s.answers.Camera || now.answers.Clip != s.answers.Clip {
+		return nil
+	}
+	return s.old.Zones
 }
 
 // look shows a still of the nth camera, as far as this terminal can, and keeps it if

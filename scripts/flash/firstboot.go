@@ -189,13 +189,15 @@ const (
 	unitPath    = "/etc/systemd/system/doorbelld-install.service"
 )
 
-// unit installs the package at the first boot, and at the next if that failed.
+// unit installs the package at the first boot, and tries again while that fails.
 const unit = `[Unit]
 Description=Install doorbelld
 ConditionPathExists=` + bootFolder + installName + `
 After=local-fs.target systemd-sysusers.service
 [Service]
 Type=oneshot
+Restart=on-failure
+RestartSec=30
 ExecStart=/bin/sh ` + bootFolder + installName + `
 [Install]
 WantedBy=multi-user.target
@@ -222,8 +224,9 @@ fi
 if getent passwd ` + b.User + ` >/dev/null && [ -e ` + bootFolder + `user-data ]; then
 	printf '#cloud-config\n# taken in at first boot\n' >` + bootFolder + `user-data
 fi
-printf '\nThis is a doorbell to be. Set it up with: sudo doorbelld setup\n\n' >/etc/motd
+# Nothing of this stays: what is left is the package's own.
 systemctl disable doorbelld-install.service || true
+rm -f ` + unitPath + `
 sync
 `
 }

@@ -255,6 +255,7 @@ func rehearse(t *testing.T, text string, programs ...string) (root, called strin
 	put(t, filepath.Join(root, "boot/firmware/cmdline.txt"), "a systemd.run=/x systemd.unit=y.target\n", 0o644)
 	put(t, filepath.Join(root, "etc/netplan/50.yaml"), "access-points: {}", 0o600)
 	r := strings.NewReplacer("/boot/firmware/", root+"/boot/firmware/", "/usr/lib/", root+"/usr/lib/", "/etc/", root+"/etc/")
+	put(t, root+unitPath, unit, 0o644)
 	path := put(t, filepath.Join(root, "script"), r.Replace(text), 0o755)
 	c := exec.Command("sh", path)
 	c.Env = []string{"PATH=" + filepath.Join(root, "bin") + ":" + os.Getenv("PATH")}
@@ -307,6 +308,9 @@ func TestInstall(t *testing.T) {
 	want := "<dpkg><--force-confold><--install><" + root + "/boot/firmware/doorbelld_1.2.3_arm64.deb>\n<getent><passwd><anna>\n<systemctl><disable><doorbelld-install.service>\n"
 	if called != want {
 		t.Errorf("%s\nwant %s", called, want)
+	}
+	if _, err := os.Stat(root + unitPath); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the unit is left: %v", err)
 	}
 	for _, name := range []string{"user-data", "network-config"} {
 		if text, err := os.ReadFile(filepath.Join(root, "boot/firmware", name)); err != nil || strings.Contains(string(text), aHash) || strings.Contains(string(text), "psk") {
