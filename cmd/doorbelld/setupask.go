@@ -415,7 +415,7 @@ func (s *firstRun) account(ctx context.Context) (err error) {
 	if s.secret, err = s.Secret(ctx, "Password there"); err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "doorbelld-setup-") // mode 0700
+	folder, err := memoryFolder("doorbelld-setup-")
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func newShowStill() *cobra.Command {
 }
 
 // A still is one picture of a camera, in two files of a folder that only this user
-// may look into.
+// may look into, in memory if that can be.
 type still struct {
 	folder         string
 	picture, small string // paths: a JPEG, a thumb
@@ -59,7 +59,7 @@ func takeStill(ctx context.Context, flags eyeFlags, s link.Setup, errOut io.Writ
 	if err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp("", "doorbelld-still-") // mode 0700
+	folder, err := memoryFolder("doorbelld-still-")
 	if err != nil {
 		return nil, fmt.Errorf("a folder for a still: %w", err)
 	}
@@ -91,6 +91,15 @@ func takeStill(ctx context.Context, flags eyeFlags, s link.Setup, errOut io.Writ
 	}
 	p.Shown, err = askStill(ctx, o, s)
 	return p, err
+}
+
+// memoryFolder makes a folder for this user alone, in memory where the machine has
+// such a place: what is in it for a moment is not to stay on a card.
+func memoryFolder(pattern string) (string, error) {
+	if folder, err := os.MkdirTemp("/dev/shm", pattern); err == nil { // mode 0700
+		return folder, nil
+	}
+	return os.MkdirTemp("", pattern)
 }
 
 func askStill(ctx context.Context, o sandbox.Options, s link.Setup) (v link.Shown, err error) {
