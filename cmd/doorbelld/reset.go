@@ -95,7 +95,7 @@ func (r reset) run(ctx context.Context) error {
 		fmt.Fprintln(r.out, "  "+path)
 	}
 	if r.backup && r.typed == nil {
-		yes, err := r.desk.Confirm(ctx, "`doorbelld backup` makes a copy that can be brought back. Go on without one?", false)
+		yes, err := r.desk.Confirm(ctx, "`doorbelld backup FILE` makes a copy that can be brought back. Go on without one?", false)
 		if err != nil {
 			return err
 		}

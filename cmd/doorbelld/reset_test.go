@@ -27,7 +27,7 @@ func TestResetOffersABackup(t *testing.T) {
 		return out.String(), err
 	}
 	for _, no := range []string{"\n", "n\n", "", "y\n", "y\nPorch\n", "y\n\n"} {
-		if said, err := resets(no); err == nil || !strings.Contains(said, "`doorbelld backup` makes a copy") || !exists(ledger) {
+		if said, err := resets(no); err == nil || !strings.Contains(said, "`doorbelld backup FILE` makes a copy") || !exists(ledger) {
 			t.Errorf("%q: %v\n%s", no, err, said)
 		}
 	}
