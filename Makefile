@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 CAMERA :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cameras accuracy mutants soak soak-consent soak-races soak-delivery soak-ledger build fmt clean
+.PHONY: help run test test-cameras accuracy mutants soak soak-consent soak-races soak-delivery soak-ledger build man fmt clean
 
 help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-cameras              of that the virtual machine with the cameras: every fault of one, done to the daemon'
 	@echo 'make accuracy                  measure what is seen and what that costs, and write docs/accuracy.md (minutes)'
 	@echo 'make build                     build/doorbelld and build/doorbelld-eye, nothing installed'
+	@echo 'make man                       manual pages and shell completions, in build/man and build/completion'
 	@echo 'make mutants                   take out what keeps each promise; its test must fail'
 	@echo 'make soak                      100,000 frames in which nothing happens: memory must stay flat'
 	@echo 'make soak-consent              100,000,000 decisions compared with the rules in plain words (10 minutes)'
@@ -66,6 +67,12 @@ build:
 	@mkdir -p build
 	@CGO_ENABLED=0 go build -o build/doorbelld ./cmd/doorbelld
 	@go build -o build/doorbelld-eye ./cmd/doorbelld-eye
+
+# The pages bear the date of the newest commit, so that a build can be repeated.
+man:
+	@rm -rf build/man build/completion
+	@mkdir -p build
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} CGO_ENABLED=0 go run -tags manual ./cmd/doorbelld manual build
 
 fmt:
 	@gofmt -w .

@@ -93,6 +93,11 @@ run) ;;
 test)
 	need mosquitto command -v mosquitto
 	need strace command -v strace
+	need mtools command -v mtype # these make a card's image, and look into it
+	need dosfstools command -v mkfs.vfat
+	need e2fsprogs command -v debugfs
+	need openssl command -v openssl
+	need xz-utils command -v xz
 	if [ "$(dpkg --print-architecture)" = amd64 ]; then # the virtual machine
 		need qemu-system-x86 command -v qemu-system-x86_64
 		need v4l-utils command -v v4l2-ctl

@@ -15,7 +15,8 @@ import (
 // linkFD is where the launcher puts the eye's end of the link.
 const linkFD = 3
 
-// firstOutput is where it puts the files that a drawing goes into, if there are any.
+// firstOutput is where it puts the files that a drawing or a still goes into, if there
+// are any.
 const firstOutput = 5
 
 func main() {
@@ -39,6 +40,13 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == eye.BenchCommand {
 		if err := eye.Bench(ctx, conn, firstOutput, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == eye.StillCommand {
+		if err := eye.Still(ctx, conn, firstOutput, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, "doorbelld-eye:", err)
 			os.Exit(1)
 		}

@@ -128,6 +128,7 @@ type benchPlan struct {
 	files  *drawnFiles // nil: nothing is drawn
 
 	state, runtime string // folders that are hidden from the eye; "" without a configuration
+	walls          string // what stood around the eye, in words; "" before there is one
 }
 
 // planBench puts together what the flags and the configuration say.
@@ -320,6 +321,7 @@ func (p *benchPlan) ask(ctx context.Context, o sandbox.Options) (v link.Report, 
 	case err != nil:
 		return v, err
 	}
+	p.walls = child.Protection().String()
 	defer func() {
 		child.Kill()
 		_ = child.Conn().Close() // it has said all that it has to say

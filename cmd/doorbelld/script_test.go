@@ -6,8 +6,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +33,9 @@ func blindEye() {
 	if len(os.Args) > 1 && os.Args[1] == link.BenchCommand {
 		inventiveEye()
 	}
+	if len(os.Args) > 1 && os.Args[1] == link.StillCommand {
+		paintingEye()
+	}
 	fmt.Fprintln(os.Stderr, "there is nothing to see in a script")
 	os.Exit(1)
 }
@@ -42,6 +48,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TZ", "UTC")
 			e.Setenv("MODELS_HERE", models)
+			e.Defer(func() { stopLeft(filepath.Join(e.WorkDir, "pid")) })
 			return nil
 		},
 		Condition: func(word string) (bool, error) {
@@ -52,6 +59,17 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "waitfor": waitFor, "takeport": takePort},
 	})
+}
+
+// stopLeft ends the daemon whose id a script left in a file, if there is one.
+func stopLeft(path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid > 1 {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be over already
+	}
 }
 
 // exits runs a program that must end with one exit code: exits CODE PROGRAM ARGS….

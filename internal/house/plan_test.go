@@ -28,6 +28,7 @@ var rooms = []room{
 	{"internal/event", shared, []string{"internal/enum"}},
 	{"internal/model", shared, []string{"internal/enum"}},
 	{"internal/link", shared, []string{"internal/event", "internal/enum", "internal/model"}},
+	{"internal/thumb", shared, nil},
 
 	// The half that sees.
 	{"internal/capture", seeing, []string{"internal/event", "internal/enum"}},
@@ -39,7 +40,7 @@ var rooms = []room{
 	{"internal/eye", seeing, []string{
 		"internal/capture", "internal/capture/v4l2", "internal/capture/pipe",
 		"internal/detect", "internal/detect/opencv", "internal/avi",
-		"internal/link", "internal/event", "internal/enum", "internal/model",
+		"internal/link", "internal/event", "internal/enum", "internal/model", "internal/thumb",
 	}},
 	{"cmd/doorbelld-eye", seeing, []string{"internal/eye"}},
 
@@ -63,10 +64,15 @@ var rooms = []room{
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
+	{"internal/ask", talking, nil},
+	{"internal/manual", talking, nil}, // only with the tag manual
+	{"internal/firstrun", talking, []string{"internal/config", "internal/consent", "internal/event", "internal/gate"}},
+	{"internal/doctor", talking, []string{"internal/enum"}},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/publish/access", "internal/receipt",
+		"internal/doctor", "internal/thumb", "internal/ask", "internal/firstrun", "internal/manual",
 	}},
 
 	// What stands beside the house.
@@ -82,6 +88,7 @@ var rooms = []room{
 		"scripts/internal/judge", "internal/footage", "internal/eye", "internal/link", "internal/event", "internal/model",
 		"internal/capture", "internal/detect", "internal/detect/opencv",
 	}},
+	{"scripts/flash", bench, []string{"internal/ask"}},
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/vm", bench, nil},
@@ -105,9 +112,9 @@ var homes = map[string][]string{
 	"github.com/gorilla/websocket":        {"internal/publish/mqtt"},
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter
 	"github.com/goccy/go-yaml":            {"internal/config"},
-	"github.com/spf13/cobra":              {"cmd/doorbelld"},
+	"github.com/spf13/cobra":              {"cmd/doorbelld", "internal/manual"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "cmd/doorbelld"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask", "cmd/doorbelld"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.

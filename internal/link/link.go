@@ -2,8 +2,9 @@
 // the gate, which talks.
 //
 // Beside it stand the words of an eye that was started for a person at a terminal:
-// an Inventory, if it is to list the machine's cameras, or one Bench to it and one
-// Report from it, if it is to measure itself. A daemon's eye can say neither.
+// an Inventory, if it is to list the machine's cameras, one Bench to it and one
+// Report from it, if it is to measure itself, or one Still and one Shown, if it is to
+// put a picture into files. A daemon's eye can say none of them.
 //
 // It is a closed schema. Each message has a header of 8 bytes (magic "db",
 // version, type, length as big-endian uint32) and a body whose length is fixed or
@@ -47,6 +48,8 @@ const (
 	kindInventory                 // eye to the command that lists devices
 	kindBench                     // the command that measures to its eye
 	kindReport                    // and back
+	kindStill                     // the command that shows a camera to its eye
+	kindShown                     // and back
 )
 
 // ErrMalformed is wrapped by every error about what the other side said, as

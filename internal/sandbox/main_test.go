@@ -25,6 +25,7 @@ const (
 	asStageNoFilter = "play-stage-no-filter" // the same on a kernel that takes no filter
 	asProbe         = "play-eye"             // the eye
 	asLauncher      = "play-doorbelld"       // doorbelld itself, as another user
+	asMuted         = "play-muted"           // what draws a picture on a terminal
 )
 
 // player is a copy of the test binary that every user may execute.
@@ -49,6 +50,8 @@ func TestMain(m *testing.M) {
 			Stage(os.Args[2])
 		case asProbe:
 			syscall.Exit(probe(os.Args[2])) // not os.Exit, which under the race detector takes a second
+		case asMuted:
+			syscall.Exit(playMuted())
 		case asLauncher:
 			syscall.Exit(playLauncher(os.Args[2]))
 		}

@@ -45,8 +45,9 @@ type step struct {
 }
 
 // tags turns on what is built and tested for its own sake: vivid and vm need a
-// kernel of their own, matprofile counts OpenCV's memory.
-const tags = "vivid,gpiosim,vm,matprofile"
+// kernel of their own, matprofile counts OpenCV's memory, and
+// manual is what make man needs.
+const tags = "vivid,gpiosim,vm,matprofile,manual"
 
 // steps go from the quick to the slow, but for the virtual machines, which are
 // emulated in one thread each and leave room for others.
