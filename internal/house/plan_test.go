@@ -60,8 +60,9 @@ var rooms = []room{
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
+	{"internal/lodge", talking, []string{"internal/gate", "internal/link", "internal/enum"}},
 	{"cmd/doorbelld", talking, []string{
-		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
+		"internal/gate", "internal/button", "internal/console", "internal/config", "internal/sandbox", "internal/lodge", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker",
 	}},
@@ -98,8 +99,9 @@ var homes = map[string][]string{
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/spf13/cobra":              {"cmd/doorbelld"},
+	"github.com/coreos/go-systemd/v22":    {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/lodge"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.
