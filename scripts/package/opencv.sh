@@ -53,7 +53,7 @@ done
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e $keys ] || keys=/usr/share/keyrings/debian-archive-keyring.pgp
-apt=$root/apt-$release
+apt=$root/apt-$release-$arch # of its own: an update takes away what another one's lists had
 mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/etc"
 for kind in deb deb-src; do
 	echo "$kind [signed-by=$keys] http://deb.debian.org/debian $release main"
@@ -103,6 +103,7 @@ fi
 
 work=$(mktemp -d "$root/.new-XXXXXX")
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 cd "$work"
 echo "opencv.sh: making OpenCV $version for $arch, once; that takes a while" >&2
 mkdir deb tools target
@@ -113,6 +114,14 @@ rm deb/*
 for deb in deb/*.deb; do dpkg -x "$deb" target; done
 apt-get -qq source --only-source "opencv=$version" >log 2>&1 || { cat log >&2; die "apt could not get the source of OpenCV"; }
 source=$(echo opencv-*/)
+
+mkdir -p out/copyright
+cp "$source/debian/copyright" out/copyright/opencv
+for p in $libraries; do
+	text=target/usr/share/doc/$p
+	[ ! -L "$text" ] || text=tools/usr/share/doc/$(readlink "$text") # of the library, which protoc needs too
+	cp "$text/copyright" "out/copyright/${p%-dev}"
+done
 
 tools=$(dirname "$(find "$work/tools" -name 'libprotoc.so.*' | head -n 1)")
 printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s/tools/usr/bin/protoc "$@"\n' "$tools" "$work" >protoc
@@ -163,13 +172,8 @@ cat >out/opencv4.pc <<-PC
 	Description: lean and static, for doorbelld-eye
 	Version: ${version%%[+-]*}
 	Libs: -L\${prefix}/lib -Wl,--start-group $archives -lprotobuf -ljpeg -lz -Wl,--end-group -lm -lpthread -ldl
-	Cflags: -I\${prefix}/include/opencv4 -ffunction-sections -fdata-sections
+	Cflags: -I\${prefix}/include/opencv4
 PC
-mkdir out/copyright
-cp "$source/debian/copyright" out/copyright/opencv
-for p in $libraries; do
-	cp "target/usr/share/doc/$p/copyright" "out/copyright/${p%-dev}"
-done
 printf '%s\n' "$versions" >out/versions
 rm -rf out/bin out/share
 
