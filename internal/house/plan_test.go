@@ -81,6 +81,8 @@ var rooms = []room{
 	}},
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
+	{"scripts/package", bench, nil},
+	{"scripts/package/sbom", bench, nil},
 	{"scripts/vm", bench, nil},
 	{"scripts/vm/guest", bench, nil},
 	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate", "internal/event", "internal/model"}},

@@ -49,7 +49,7 @@ told() {
 # broker and somebody who listens there.
 machine() {
 	if ! command -v udevadm >/dev/null; then
-		dpkg -x /vm/udev.deb /
+		dpkg-deb --fsys-tarfile /vm/udev.deb | tar -x --keep-directory-symlink -C /
 		systemctl daemon-reload
 	fi
 	systemctl start systemd-udevd.service
@@ -77,6 +77,8 @@ trap fail EXIT
 if ! [ -e /var/lib/vm-rebooted ]; then
 	say "an older version is installed; it waits to be configured"
 	export DEBIAN_FRONTEND=noninteractive
+	rm -f /usr/sbin/policy-rc.d # of a container, where no service is to be started
+	getent group gpio >/dev/null || touch /vm/made-gpio
 	machine
 	dpkg --force-unsafe-io -i /vm/old.deb
 	! active gate.service || die "it runs, and nothing is configured"
@@ -115,12 +117,13 @@ if ! [ -e /var/lib/vm-rebooted ]; then
 		grep -E '^(Uid|Groups|CapBnd|CapEff|NoNewPrivs|Seccomp|Seccomp_filters|VmRSS):' /proc/$eye/status
 		echo "user $(id -u doorbelld-eye)"
 		sed -n 's/^ *\([^ :]*\):.*/interface \1/p' /proc/$eye/net/dev
-		for path in /etc/doorbelld /etc/passwd /var/lib/doorbelld/ledger.db /run/doorbelld /run/doorbelld-eye.sock /run/dbus /run/systemd/journal /root /home /vm /boot; do
+		for path in /etc/doorbelld /etc/passwd /var/lib/doorbelld/ledger.db /run/doorbelld /run/doorbelld-eye.sock /run/dbus /run/systemd/journal /home /vm /boot; do
 			[ ! -e "/proc/$eye/root$path" ] || echo "reaches $path"
 		done
 		for path in / /tmp /usr /var/lib/doorbelld/models /dev/shm; do
 			$ns sh -c "! touch $path/written 2>/dev/null" || echo "root could write $path"
 		done
+		[ -z "$(ls -A /proc/$eye/root/root 2>/dev/null)" ] || echo "reaches what is in /root"
 		readlink /proc/$eye/ns/net /proc/self/ns/net | uniq | wc -l
 	} >/vm/walls 2>&1
 	{
