@@ -110,7 +110,7 @@ func ours(imports []string) []string {
 // Every package imports what its room allows and no more; a package without a
 // room, and a room without a package, are faults of the plan.
 func TestRooms(t *testing.T) {
-	packages := goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile", "./...")
+	packages := goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,deb", "./...")
 	for _, p := range packages {
 		r, known := roomOf(p.short())
 		if !known {
@@ -142,7 +142,7 @@ func TestRooms(t *testing.T) {
 // A test may reach further than what it tests, but not into the other half of
 // the house: a fake there would hide that the halves have only the link.
 func TestSidesOfTests(t *testing.T) {
-	for _, p := range goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile", "./...") {
+	for _, p := range goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,deb", "./...") {
 		r, _ := roomOf(p.short())
 		if r.side == bench {
 			continue

@@ -1,20 +1,23 @@
 #!/bin/sh
-# deb.sh [ARCH...] - make build/deb/doorbelld_VERSION_ARCH.deb for amd64 and arm64,
-# or those named. The first time it makes a lean OpenCV for each; see opencv.sh.
+# deb.sh [ARCH...] - make build/deb/doorbelld_VERSION_ARCH.deb for those named: by
+# default amd64 and arm64, or on an arm64 machine that alone. The first time it makes a lean OpenCV for each; see opencv.sh.
 #
 # The same commit, libraries and compiler give the same bytes. $DOORBELLD_VERSION
 # gives it another version; $DOORBELLD_OUT another folder.
 set -eu
 
 cd "$(dirname "$0")/../.."
-[ $# -gt 0 ] || set -- amd64 arm64
+own=$(dpkg --print-architecture)
+if [ $# -eq 0 ]; then
+	set -- arm64
+	[ "$own" != amd64 ] || set -- amd64 arm64
+fi
 version=$(scripts/package/version.sh)
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 out=${DOORBELLD_OUT:-build/deb}
 mkdir -p build "$out"
 nfpm=build/nfpm
 (cd scripts/package/nfpm && go build -o ../../../$nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
-own=$(dpkg --print-architecture)
 
 for arch; do
 	work=$(mktemp -d build/.deb-XXXXXX)
