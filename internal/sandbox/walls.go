@@ -13,13 +13,18 @@ import (
 
 // Walls looks whether this process is shut in as [Options].Walled says, and gives
 // all that is wrong: a way to another machine, a capability, or a program that
-// could bring one, a root that can be written, or one of the paths that must not be
+// could bring one, a root or a usual place that can be written, or one of the paths that must not be
 // there. What the kernel says counts, not what a unit's file asked for: a manager
 // that knows a wall not, or may not build it, goes on without a word.
 func Walls(hidden ...string) error {
 	errs := []error{onlyLoopback("/proc/self/net/dev"), noCapabilities(), readOnlyRoot("/")}
 	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || set != 1 {
 		errs = append(errs, errors.New("a program that is executed can bring privileges"))
+	}
+	for _, path := range []string{"/tmp", "/var/tmp", "/dev/shm", "/run"} {
+		if unix.Access(path, unix.W_OK) == nil {
+			errs = append(errs, fmt.Errorf("%s can be written", path))
+		}
 	}
 	for _, path := range hidden {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {

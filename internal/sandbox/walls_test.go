@@ -20,6 +20,9 @@ func TestP8_WallsThatDoNotStand(t *testing.T) {
 	if !strings.Contains(err.Error(), there+" can be reached") || strings.Contains(err.Error(), "not there") {
 		t.Errorf("what can be reached: %v", err)
 	}
+	if !strings.Contains(err.Error(), "/tmp can be written") {
+		t.Errorf("what can be written: %v", err)
+	}
 	if os.Geteuid() == 0 && !strings.Contains(err.Error(), "capabilities") {
 		t.Errorf("root has capabilities: %v", err)
 	}

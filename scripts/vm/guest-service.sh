@@ -120,7 +120,7 @@ if ! [ -e /var/lib/vm-rebooted ]; then
 		for path in /etc/doorbelld /etc/passwd /var/lib/doorbelld/ledger.db /run/doorbelld /run/doorbelld-eye.sock /run/dbus /run/systemd/journal /home /vm /boot; do
 			[ ! -e "/proc/$eye/root$path" ] || echo "reaches $path"
 		done
-		for path in / /tmp /usr /var/lib/doorbelld/models /dev/shm; do
+		for path in / /tmp /var/tmp /usr /var/lib/doorbelld/models /dev/shm; do
 			$ns sh -c "! touch $path/written 2>/dev/null" || echo "root could write $path"
 		done
 		[ -z "$(ls -A /proc/$eye/root/root 2>/dev/null)" ] || echo "reaches what is in /root"
