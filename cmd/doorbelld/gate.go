@@ -21,6 +21,11 @@ import (
 // defaultLodge is the socket of doorbelld-eye.socket.
 const defaultLodge = "/run/doorbelld-eye.sock"
 
+// exitConfig is what a service ends with that is not to be started again before
+// somebody has changed its configuration. It is no 2, with which the Go runtime ends a
+// program that panicked, or that a watchdog aborted.
+const exitConfig = 78
+
 // newGate is `run` without its launcher, for the service doorbelld-gate: the eye is
 // in walls of another service.
 func newGate(g *globals) *cobra.Command {
@@ -31,7 +36,11 @@ func newGate(g *globals) *cobra.Command {
 		Hidden: true,
 		Args:   takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return daemon(c, g, eye)
+			err := daemon(c, g, eye)
+			if exitCode(err) == exitUsage {
+				return exitError{exitConfig, err}
+			}
+			return err
 		},
 	}
 	c.Flags().StringVar(&eye.lodge, "lodge", defaultLodge, "the `SOCKET` of the service doorbelld-eye")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,6 +64,21 @@ func TestFeed(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "the disk is full"); n != 2 { // before and after it was well
 		t.Errorf("it is said %d times:\n%s", n, log.String())
+	}
+}
+
+// A service whose configuration is wrong ends with a code that nothing else ends with.
+func TestGateWithAFaultyConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "door.yaml")
+	if err := os.WriteFile(path, []byte("device: 7 of 9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, config := range []string{path, path + ".none"} {
+		root := newRoot()
+		root.SetArgs([]string{"gate", "--config", config})
+		if err := root.ExecuteContext(t.Context()); exitCode(err) != exitConfig {
+			t.Errorf("%s: exit code %d, %v", config, exitCode(err), err)
+		}
 	}
 }
 

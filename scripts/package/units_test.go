@@ -103,6 +103,10 @@ func TestUnits(t *testing.T) {
 	if eye["BindPaths"] != nil {
 		t.Errorf("P8: the eye can write %q", eye["BindPaths"])
 	}
+	// Not 2, which a Go program that panics or is aborted by the watchdog ends with.
+	if gate := settings(t, "doorbelld-gate.service"); !slices.Equal(gate["RestartPreventExitStatus"], []string{"78"}) {
+		t.Errorf("the gate is not started again after %q", gate["RestartPreventExitStatus"])
+	}
 	if socket := settings(t, "doorbelld-eye.socket"); !slices.Equal(socket["SocketMode"], []string{"0600"}) || !slices.Equal(socket["SocketUser"], []string{"doorbelld"}) {
 		t.Errorf("who may ask for an eye: %q", socket)
 	}
