@@ -12,7 +12,7 @@ import (
 
 // Set by the linker for a package, which is built from the same commit to the same
 // bytes wherever that is done, and so without what Go notes of the working copy.
-var version, commit string
+var builtVersion, builtCommit string
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
@@ -45,8 +45,8 @@ func printModels(out io.Writer) error {
 
 // versionText says what was built, from which commit, with which Go.
 func versionText(info *debug.BuildInfo) string {
-	if version != "" {
-		return fmt.Sprintf("doorbelld %s (commit %s, %s)", version, commit, info.GoVersion)
+	if builtVersion != "" {
+		return fmt.Sprintf("doorbelld %s (commit %s, %s)", builtVersion, builtCommit, info.GoVersion)
 	}
 	commit, changed := "unknown", ""
 	for _, s := range info.Settings {

@@ -20,7 +20,7 @@ commit=${DOORBELLD_COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}
 mkdir -p "$out"
 export GOARCH="$arch" GOFLAGS='-trimpath -buildvcs=false'
 
-CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$version -X main.commit=$commit" -o "$out/doorbelld" ./cmd/doorbelld
+CGO_ENABLED=0 go build -ldflags "-s -w -X main.builtVersion=$version -X main.builtCommit=$commit" -o "$out/doorbelld" ./cmd/doorbelld
 
 opencv=${DOORBELLD_OPENCV:-$(scripts/package/opencv.sh "$arch")}
 export PKG_CONFIG_LIBDIR="$opencv" PKG_CONFIG=pkg-config
