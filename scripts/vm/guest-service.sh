@@ -64,13 +64,13 @@ machine() {
 	fi
 	v4l2-ctl -d $vivid --set-ctrl test_pattern=19,osd_text_mode=2
 	stand
+	journalctl -f -o short-monotonic -u 'doorbelld-*' >>/vm/doorbelld.log 2>&1 &
 	broker $port
 	mosquitto_sub -h 127.0.0.1 -p $port -t '#' -F '%t %p' >>/vm/heard &
 }
 
 fail() {
 	systemctl --no-pager --lines=0 status 'doorbelld-*' || true
-	journalctl --no-pager -o short-monotonic -n 200 >/vm/journal || true
 }
 trap fail EXIT
 
@@ -185,7 +185,6 @@ if ! [ -e /var/lib/vm-rebooted ]; then
 	told "plugged in again"
 	doorbelld grant list >/vm/grants-before
 	journalctl --no-pager -o json -u doorbelld-gate.service -u doorbelld-eye.service >/vm/journal.json
-	journalctl --no-pager -o short-monotonic >/vm/journal-1
 
 	touch /var/lib/vm-rebooted
 	sync
@@ -232,5 +231,4 @@ dpkg -P doorbelld
 	pgrep -l doorbelld || true
 } | sort -u >/vm/left
 trap - EXIT
-journalctl --no-pager -o short-monotonic >/vm/journal-2
 exit 0

@@ -55,7 +55,7 @@ func TestVM_Service(t *testing.T) {
 	cmd.Env = append(os.Environ(), "TIMEOUT="+serviceLimit, "DISK="+disk, "SYSTEMD=yes")
 	said, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s\nthe journal:\n%s", err, said, read(t, out, "journal"))
+		t.Fatalf("%v\n%s\nthe journal:\n%s", err, said, read(t, out, "doorbelld.log"))
 	}
 	t.Logf("%s", said)
 
