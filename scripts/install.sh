@@ -1,6 +1,6 @@
 #!/bin/sh
-# install.sh run|test - install, by apt, what this machine lacks to build and
-# run the demonstration, or to run the tests as well.
+# install.sh run|test|deb - install, by apt, what this machine lacks to build and
+# run the demonstration, or to run the tests as well, or to make the packages.
 #
 # What is there already is left alone, and if nothing is missing apt is not
 # called. No service is started or left enabled: the tests start their own
@@ -83,10 +83,26 @@ Install them as root (apt-get install$missing), or install sudo, and run this ag
 
 need g++ command -v g++
 need pkg-config command -v pkg-config
-need libopencv-dev pkg-config --exists opencv4
-need ffmpeg command -v ffmpeg
-need mosquitto-clients command -v mosquitto_sub
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+case ${1:-} in
+run | test)
+	need libopencv-dev pkg-config --exists opencv4
+	need ffmpeg command -v ffmpeg
+	need mosquitto-clients command -v mosquitto_sub ;;
+deb)
+	# What a lean OpenCV is made with; its source and libraries are unpacked, not installed.
+	need cmake command -v cmake
+	need make command -v make
+	need dpkg-dev command -v dpkg-source
+	need xz-utils command -v xz
+	need binutils command -v readelf
+	if [ "$(dpkg --print-architecture)" = amd64 ]; then # the other one, and to try it
+		need g++-aarch64-linux-gnu command -v aarch64-linux-gnu-g++
+		need qemu-user-static command -v qemu-aarch64-static
+	fi
+	install
+	exit 0 ;;
+esac
 
 case ${1:-} in
 run) ;;
@@ -102,8 +118,10 @@ test)
 		need qemu-system-x86 command -v qemu-system-x86_64
 		need v4l-utils command -v v4l2-ctl
 		need kmod command -v depmod
+		need e2fsprogs command -v mkfs.ext4
+		need systemd test -x /lib/systemd/systemd # it judges the units, and is a guest's first program
 	fi ;;
-*) die "usage: install.sh run|test" ;;
+*) die "usage: install.sh run|test|deb" ;;
 esac
 
 # What is fetched afterwards must be what the mirrors still have.

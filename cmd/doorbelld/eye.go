@@ -20,6 +20,7 @@ import (
 type eyeFlags struct {
 	program string // "" looks beside our own
 	mayTalk bool
+	lodge   string // the socket of the service that starts eyes; "": we do
 }
 
 // mayTalkFlag is named after what is lost by it.
@@ -52,32 +53,31 @@ func (f eyeFlags) find() (string, error) {
 	return path, nil
 }
 
+// source gives what starts an eye for this configuration, wherever that is done.
+func (f eyeFlags) source(c *config.Config, log *slog.Logger) (func(context.Context) (gate.Eye, error), error) {
+	if f.lodge != "" {
+		return lodged(f.lodge, setup(c)), nil
+	}
+	program, err := f.find()
+	if err != nil {
+		return nil, err
+	}
+	return f.starter(c, program, log), nil
+}
+
 // eyeLines is how much an eye can say in the log in its life.
 const eyeLines = 20
 
 // starter gives what starts an eye for this configuration, shut in. What the eye
 // prints goes to log.
 func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) func(context.Context) (gate.Eye, error) {
-	o := sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Unfiltered: f.mayTalk}
-	switch camera := c.Camera; {
-	case camera.V4L2 != nil:
-		o.Devices = []string{camera.V4L2.Device}
-	case camera.Clip != nil:
-		o.Files = []string{camera.Clip.Path}
+	l := launcher{
+		shut:  sandbox.Options{Program: program, Stage: []string{"/proc/self/exe", shutInName}, Unfiltered: f.mayTalk},
+		state: c.State, runtime: c.Runtime, log: log,
 	}
-	told := "" // what was last said of the model's files
+	s := setup(c)
 	return func(ctx context.Context) (gate.Eye, error) {
-		o := o
-		var err error
-		if o.IfThere, err = modelFiles(c.Detect.Model, c.Models, c.State, c.Runtime); err != nil && err.Error() != told {
-			told = err.Error()
-			log.Error("a file of the model is kept from the eye", "error", err)
-		}
-		o.Stderr = &eyeWords{log, eyeLines}
-		if c.Camera.Rpicam != nil { // looked for anew at each start
-			o.Devices, o.Folders = moduleDevices(), moduleFolders()
-		}
-		child, err := sandbox.Start(ctx, o)
+		child, err := l.start(ctx, s)
 		switch {
 		case errors.Is(err, sandbox.ErrNoFilter):
 			return nil, fmt.Errorf("%w: %w; --%s would run it all the same, and then it could", gate.ErrNoEye, err, mayTalkFlag)
@@ -86,6 +86,34 @@ func (f eyeFlags) starter(c *config.Config, program string, log *slog.Logger) fu
 		}
 		return shutIn{child}, nil
 	}
+}
+
+// A launcher starts eyes, one after the other, shut in.
+type launcher struct {
+	shut           sandbox.Options // but for what the camera and the model need
+	state, runtime string          // hidden from the eye
+	log            *slog.Logger
+	told           string // what was last said of the model's files
+}
+
+// start starts an eye that is going to be told s.
+func (l *launcher) start(ctx context.Context, s link.Setup) (*sandbox.Child, error) {
+	o := l.shut
+	switch s.Source {
+	case link.V4L2:
+		o.Devices = []string{s.Path}
+	case link.ClipFile:
+		o.Files = []string{s.Path}
+	case link.Rpicam: // looked for anew at each start
+		o.Devices, o.Folders = moduleDevices(), moduleFolders()
+	}
+	var err error
+	if o.IfThere, err = modelFiles(s.Model, s.ModelDir, l.state, l.runtime); err != nil && err.Error() != l.told {
+		l.told = err.Error()
+		l.log.Error("a file of the model is kept from the eye", "error", err)
+	}
+	o.Stderr = &eyeWords{l.log, eyeLines}
+	return sandbox.Start(ctx, o)
 }
 
 // modelFiles gives the paths in folder of what the eye may read of the model of a

@@ -43,18 +43,23 @@ func newRun(g *globals) *cobra.Command {
 		Short: "Watch the camera, and tell what was granted, until stopped",
 		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := g.load()
-			if err != nil {
-				return err
-			}
-			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			context.AfterFunc(ctx, stop) // a second Ctrl-C ends it as it is
-			return run(ctx, cfg, eye, c.ErrOrStderr())
+			return daemon(c, g, eye)
 		},
 	}
 	eye.register(c)
 	return c
+}
+
+// daemon is the body of `run` and `gate`.
+func daemon(c *cobra.Command, g *globals, eye eyeFlags) error {
+	cfg, err := g.load()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it as it is
+	return run(ctx, cfg, eye, c.ErrOrStderr())
 }
 
 func (f *eyeFlags) register(c *cobra.Command) {
@@ -64,8 +69,8 @@ func (f *eyeFlags) register(c *cobra.Command) {
 
 // run is the daemon. It returns nil when ctx is done.
 func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (err error) {
-	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: cfg.Log.Level}))
-	program, err := eye.find()
+	log := newLog(out, cfg.Log.Level)
+	eyes, err := eye.source(cfg, log)
 	if err != nil {
 		return err
 	}
@@ -83,7 +88,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	session.Log = log
 	g, err := gate.New(ctx, gate.Options{
 		Device: cfg.Device, Setup: setup(cfg), Ledger: store, Version: version(), Clock: clock.New(clock.Real()),
-		Eye:     eye.starter(cfg, program, log),
+		Eye:     eyes,
 		Connect: func(ctx context.Context) (gate.Session, error) { return mqtt.Connect(ctx, session) },
 		Outbox:  gate.Bounds(cfg.Outbox), Home: homeAssistant(cfg), Memory: filepath.Join(cfg.State, "retained.json"),
 		Log: log, History: cfg.History, Receipts: &receipt.Store{Dir: filepath.Join(cfg.State, "receipts")},
@@ -115,6 +120,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.Run(ctx) })
+	group.Go(func() error { return feed(ctx, log, g.Recording) })
 	if b := cfg.Button; b != nil {
 		group.Go(func() error { watchButton(ctx, b, g); return nil })
 		if b.LED != nil {
@@ -122,9 +128,14 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 	}
 	group.Go(func() error {
-		return console.Serve(ctx, console.Options{Path: socketPath(cfg), Owner: o, Access: console.Access(cfg.Access), Log: log})
+		return console.Serve(ctx, console.Options{
+			Path: socketPath(cfg), Owner: o, Access: console.Access(cfg.Access), Log: log,
+			Ready: func() { tell(log, ready) },
+		})
 	})
-	if err := group.Wait(); err != nil {
+	err = group.Wait()
+	tell(log, stopping)
+	if err != nil {
 		if errors.Is(err, console.ErrInUse) {
 			return exitError{exitInUse, err}
 		}

@@ -43,12 +43,13 @@ type Owner interface {
 	EraseLedger(ctx context.Context, before time.Time) (ledger.Erased, error)
 }
 
-// Options is what Serve needs. All fields but Access are needed.
+// Options is what Serve needs. All fields but Access and Ready are needed.
 type Options struct {
 	Path   string // of the socket, absolute
 	Owner  Owner
 	Access Access
 	Log    *slog.Logger
+	Ready  func() // called once the owner can connect; may be nil
 }
 
 // A local client sends at once and reads at once.
@@ -74,6 +75,9 @@ func Serve(ctx context.Context, o Options) error {
 		o.Log.Warn("access is given to somebody whom this machine does not know", "name", name)
 	}
 	o.Log.Info("listening to the owner", "socket", o.Path)
+	if o.Ready != nil {
+		o.Ready()
+	}
 	return serve(ctx, l, o)
 }
 

@@ -176,6 +176,7 @@ func (e *eye) open(ctx context.Context) (capture.Source, error) {
 	default:
 		err = fmt.Errorf("%w: setup names source %s", ErrLink, s.Source)
 	}
+	e.report.tried() // when it is known how it went: a driver that keeps us waiting is no progress
 	if err != nil {
 		e.source = nil
 		return nil, ours(s.Source, err)

@@ -28,6 +28,13 @@ func (r *report) sighting(s link.Sighting) error {
 	return nil
 }
 
+// tried counts an attempt to open the camera; it is told with the next health.
+func (r *report) tried() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Tries++
+}
+
 // skip counts a frame that is not looked at.
 func (r *report) skip() {
 	r.mu.Lock()

@@ -68,8 +68,9 @@ var rooms = []room{
 	{"internal/manual", talking, nil}, // only with the tag manual
 	{"internal/firstrun", talking, []string{"internal/config", "internal/consent", "internal/event", "internal/gate"}},
 	{"internal/doctor", talking, []string{"internal/enum"}},
+	{"internal/lodge", talking, []string{"internal/gate", "internal/link", "internal/enum"}},
 	{"cmd/doorbelld", talking, []string{
-		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/clock",
+		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/lodge", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/publish/access", "internal/receipt",
 		"internal/doctor", "internal/thumb", "internal/ask", "internal/firstrun", "internal/manual",
@@ -91,6 +92,8 @@ var rooms = []room{
 	{"scripts/flash", bench, []string{"internal/ask"}},
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
 	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
+	{"scripts/package", bench, nil},
+	{"scripts/package/sbom", bench, nil},
 	{"scripts/vm", bench, nil},
 	{"scripts/vm/guest", bench, nil},
 	{"scripts/demo", bench, []string{"internal/config", "internal/console", "internal/gate", "internal/event", "internal/model"}},
@@ -113,8 +116,9 @@ var homes = map[string][]string{
 	"golang.org/x/net":                    {"internal/sandbox"}, // assembles the filter
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/spf13/cobra":              {"cmd/doorbelld", "internal/manual"},
+	"github.com/coreos/go-systemd/v22":    {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask", "cmd/doorbelld"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask", "internal/lodge", "cmd/doorbelld"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.

@@ -127,7 +127,7 @@ func FuzzReport(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
-	f.Add([]byte("db\x02\x07\x00\x00\x00\x02{}"))
+	f.Add([]byte("db\x03\x07\x00\x00\x00\x02{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bytes.NewReader(data)
 		v, err := ReadReport(r)

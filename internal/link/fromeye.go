@@ -169,6 +169,7 @@ type Health struct {
 	Frames        uint64 // since the eye began
 	Dropped       uint64 // frames that nobody looked at because a newer one was there, or that came damaged
 	Skipped       uint64 // frames that were not looked at because they come faster than anything is looked at
+	Tries         uint64 // how often the camera was opened, or could not be
 }
 
 func (Sighting) fromEye() {}
@@ -176,7 +177,7 @@ func (Health) fromEye()   {}
 
 const (
 	sightingSize = 4 + 4 + 2 + 4*2 + 8
-	healthSize   = 4 + 2*2 + 3*8
+	healthSize   = 4 + 2*2 + 4*8
 )
 
 // WriteSighting sends s to the gate.
@@ -200,6 +201,7 @@ func WriteHealth(w io.Writer, h Health) error {
 	b = binary.BigEndian.AppendUint64(b, h.Frames)
 	b = binary.BigEndian.AppendUint64(b, h.Dropped)
 	b = binary.BigEndian.AppendUint64(b, h.Skipped)
+	b = binary.BigEndian.AppendUint64(b, h.Tries)
 	return writeMessage(w, kindHealth, b)
 }
 
@@ -260,7 +262,7 @@ func decodeHealth(b []byte) (FromEye, error) {
 	h := Health{
 		Camera: Camera(b[0]), Fault: Fault(b[1]), Encoding: Encoding(b[2]), Network: Network(b[3]),
 		Width: binary.BigEndian.Uint16(b[4:]), Height: binary.BigEndian.Uint16(b[6:]),
-		Frames: binary.BigEndian.Uint64(b[8:]), Dropped: binary.BigEndian.Uint64(b[16:]), Skipped: binary.BigEndian.Uint64(b[24:]),
+		Frames: binary.BigEndian.Uint64(b[8:]), Dropped: binary.BigEndian.Uint64(b[16:]), Skipped: binary.BigEndian.Uint64(b[24:]), Tries: binary.BigEndian.Uint64(b[32:]),
 	}
 	switch {
 	case !enum.Known(cameraNames, h.Camera):

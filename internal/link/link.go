@@ -27,7 +27,7 @@ import (
 )
 
 // Version of the schema. Both programs are built together and must agree.
-const Version = 2
+const Version = 3
 
 // The most that a body can hold: Setup alone comes near it.
 const maxBody = 64 << 10

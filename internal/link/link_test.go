@@ -30,7 +30,7 @@ func aSighting() Sighting {
 }
 
 func aHealth() Health {
-	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Network: NetworkDamaged, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3, Skipped: 1 << 33}
+	return Health{Camera: Lost, Fault: Busy, Encoding: YUYV, Network: NetworkDamaged, Width: 1280, Height: 720, Frames: 1 << 40, Dropped: 3, Skipped: 1 << 33, Tries: 1 << 34}
 }
 
 func aSetup() Setup {

@@ -47,6 +47,9 @@ func Start(ctx context.Context, o Options) (*Child, error) {
 	}
 	var why error // why the way before was no way
 	possible := ways(asRoot)
+	if o.Walled {
+		possible = []way{{}}
+	}
 	for i, w := range possible[o.skip:] {
 		if !w.namespaces && !asRoot {
 			// The eye has our user and sees our process: keep it from our memory
@@ -63,6 +66,7 @@ func Start(ctx context.Context, o Options) (*Child, error) {
 		if err != nil {
 			return nil, err
 		}
+		child.protection.Walled = o.Walled
 		if w != possible[0] {
 			if why == nil {
 				why = errors.New("left out")

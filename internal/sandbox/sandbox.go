@@ -81,6 +81,11 @@ type Options struct {
 	// either, it can then open any socket.
 	Unfiltered bool
 
+	// Walled says that this process is shut in itself, by the service manager:
+	// without a network, in a root in which only what the eye may see is. Then the
+	// eye needs no namespaces of its own, and gets none.
+	Walled bool
+
 	skip int // how many of the better ways to leave out; for tests
 }
 
@@ -89,6 +94,7 @@ type Protection struct {
 	Seccomp    bool     // its system calls are filtered
 	Namespaces bool     // it has user, network, process, mount and IPC namespaces of its own
 	OwnRoot    bool     // it sees only the files listed for it
+	Walled     bool     // it has the service's namespaces and root
 	RunsAs     string   // the user it runs as, for people
 	Missing    []string // what does not hold and why, in plain words; empty when all holds
 }
@@ -103,6 +109,7 @@ func (p Protection) String() string {
 		{p.Seccomp, "a system call filter"},
 		{p.Namespaces, "namespaces of its own"},
 		{p.OwnRoot, "a root of its own"},
+		{p.Walled, "the network, the root and the devices of its service"},
 		{true, "no capabilities"},
 	} {
 		if wall.stands {

@@ -45,9 +45,9 @@ type step struct {
 }
 
 // tags turns on what is built and tested for its own sake: vivid and vm need a
-// kernel of their own, matprofile counts OpenCV's memory, and
-// manual is what make man needs.
-const tags = "vivid,gpiosim,vm,matprofile,manual"
+// kernel of their own, matprofile counts OpenCV's memory, manual is what make man
+// needs, and deb needs a lean OpenCV.
+const tags = "vivid,gpiosim,vm,matprofile,manual,deb"
 
 // steps go from the quick to the slow, but for the virtual machines, which are
 // emulated in one thread each and leave room for others.
@@ -63,6 +63,7 @@ var steps = []step{
 	{name: "memory of OpenCV", cmd: words("go test -count=1 -tags matprofile ./internal/detect/opencv/...")},
 	{name: "memory of the networks", cmd: words("go test -count=1 -tags matprofile -run TestMemory ./internal/eye")},
 	{name: "films and clips of motion", cmd: words("go test -count=1 ./internal/detect")}, // the race detector makes them too slow
+	{name: "package", cmd: words("go test -count=1 -tags deb -timeout 15m ./scripts/package")},
 	{name: "mutants", cmd: words("go run ./scripts/mutants")},
 	{name: "tests", cmd: words("go test -count=1 -race -timeout 15m ./..."), alone: true},
 }

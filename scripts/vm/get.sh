@@ -18,8 +18,8 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin # modprobe and depmod, for an ordinary user
 
-# What a guest may load: its own disk first, then the cameras and the button.
-modules='virtio_pci 9pnet_virtio 9p overlay virtio_rng vivid v4l2loopback gpio-sim'
+# What a guest may load: its own disks first, then the cameras and the button.
+modules='virtio_pci 9pnet_virtio 9p overlay virtio_rng virtio_blk ext4 crc32c_generic vivid v4l2loopback gpio-sim'
 
 die() { echo "scripts/vm/get.sh: $*" >&2; exit 1; }
 depends() { apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *|*Depends: \([^<]*\)$/\1/p'; }

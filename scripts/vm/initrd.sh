@@ -17,7 +17,7 @@ chmod +x "$root/init"
 
 version=$(basename "$kernel")
 n=100 packed=' '
-for want in virtio_pci 9pnet_virtio 9p overlay virtio_rng; do
+for want in virtio_pci 9pnet_virtio 9p overlay virtio_rng virtio_blk crc32c_generic ext4; do
 	# A line of --show-depends is "insmod FILE", dependencies first; what is
 	# built in has none.
 	for file in $(modprobe -d "$kernel" -S "$version" --show-depends "$want" | sed -n 's/^insmod \([^ ]*\).*/\1/p'); do

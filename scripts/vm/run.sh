@@ -7,6 +7,11 @@
 # privileges here, and no KVM: code runs 15 to 60 times slower than it should,
 # so nothing in it may depend on how long a thing takes.
 #
+# With $DISK, a file with an ext4 file system, what the guest changes is kept there,
+# and it may reboot: COMMAND is run at each boot until it ends without one. With
+# $SYSTEMD=yes the guest's first program is systemd, with nothing enabled but what
+# is in the image of its own; COMMAND is a service.
+#
 # Status 124: not done after $TIMEOUT seconds (300); 125: the guest died.
 set -eu
 
@@ -21,13 +26,19 @@ kernel=$("$here/get.sh")
 printf '%s\n' "$*" >"$out/command"
 rm -f "$out/status"
 
+disk= reboot=-no-reboot
+if [ -n "${DISK:-}" ]; then
+	disk="-drive file=$DISK,format=raw,if=virtio,cache=unsafe" reboot=
+fi
+
 # mitigations=off: emulated code is slow enough. cpu max: Debian's libraries
 # may use what the host has.
 timeout --foreground "${TIMEOUT:-300}" qemu-system-x86_64 \
 	-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
-	-nodefaults -no-user-config -display none -serial stdio -no-reboot \
+	-nodefaults -no-user-config -display none -serial stdio $reboot \
 	-kernel "$kernel/vmlinux" -initrd "$out/initrd.gz" \
-	-append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable vm_modules=$kernel/lib/modules" \
+	-append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable vm_modules=$kernel/lib/modules vm_systemd=${SYSTEMD:-no} systemd.show_status=no" \
+	$disk \
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
 	-virtfs local,path="$out",mount_tag=vm,security_model=none,multidevs=remap \
 	-device virtio-rng-pci </dev/null || {

@@ -1,0 +1,234 @@
+#!/bin/sh
+# guest-service.sh - run in the guest by service_test.go, at each of its two boots,
+# with systemd as the first program and the packages in /vm: old.deb and new.deb,
+# of one tree, and Debian's udev.
+#
+# It does with the package what its users do, and what befalls them: install an old
+# version, configure it, have an event told, kill and hang either half, unplug the
+# camera, reboot, upgrade, remove, purge. What the test judges, it leaves in /vm.
+#
+# Status 200 asks for the second boot. Nothing here depends on how long a thing
+# takes, only on its coming at all.
+set -eu
+
+. /vm/guest.sh
+port=18840
+vivid=/dev/video0
+doorbelld=doorbelld
+
+walk() { v4l2-ctl -d $vivid --set-ctrl horizontal_movement=5; }
+stand() { v4l2-ctl -d $vivid --set-ctrl horizontal_movement=3; }
+heard() { grep -q "^doorbelld/door/$1" /vm/heard; }
+show() { systemctl show --value -p "$2" "doorbelld-$1"; }
+pid() { show "$1" MainPID; }
+eye() { pgrep -x doorbelld-eye; }
+another() { # COMMAND OLD - COMMAND prints something, and not OLD
+	now=$($1) && [ -n "$now" ] && [ "$now" != 0 ] && [ "$now" != "$2" ]
+}
+gate_pid() { pid gate.service; }
+lodge_pid() { pid eye.service; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+active() { systemctl --quiet is-active "doorbelld-$1"; }
+camera() { doorbelld status | grep -q "^camera.*$1"; }
+
+# told WHAT - something walks by until home is told of it, in a log that begins now.
+told() {
+	: >/vm/heard
+	for _ in $(seq 20); do
+		sleep 6
+		walk
+		sleep 4
+		stand
+		! heard to/home/motion || break
+	done
+	heard to/home/motion || die "$1: something walked 20 times, and home was told nothing"
+	say "$1: told"
+}
+
+# machine - what a real one has from its start: udev, a camera, a button's chip, a
+# broker and somebody who listens there.
+machine() {
+	if ! command -v udevadm >/dev/null; then
+		dpkg-deb --fsys-tarfile /vm/udev.deb | tar -x --keep-directory-symlink -C /
+		systemctl daemon-reload
+	fi
+	systemctl start systemd-udevd.service
+	modprobe vivid n_devs=1 node_types=0x1
+	eventually "the camera" test -c $vivid
+	if modprobe gpio-sim 2>/dev/null; then
+		mkdir -p /sys/kernel/config
+		mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+		mkdir -p /sys/kernel/config/gpio-sim/door/bank0
+		echo 1 >/sys/kernel/config/gpio-sim/door/live
+		eventually "the chip" test -c /dev/gpiochip0
+	fi
+	v4l2-ctl -d $vivid --set-ctrl test_pattern=19,osd_text_mode=2
+	stand
+	journalctl -f -o short-monotonic -u doorbelld-gate.service -u doorbelld-eye.service >>/vm/doorbelld.log 2>&1 &
+	broker $port
+	mosquitto_sub -h 127.0.0.1 -p $port -t '#' -F '%t %p' >>/vm/heard &
+}
+
+fail() {
+	systemctl --no-pager --lines=0 status 'doorbelld-*' || true
+}
+trap fail EXIT
+
+if ! [ -e /var/lib/vm-rebooted ]; then
+	say "an older version is installed; it waits to be configured"
+	export DEBIAN_FRONTEND=noninteractive
+	rm -f /usr/sbin/policy-rc.d # of a container, where no service is to be started
+	getent group gpio >/dev/null || touch /vm/made-gpio
+	machine
+	dpkg --force-unsafe-io -i /vm/old.deb
+	! active gate.service || die "it runs, and nothing is configured"
+	! systemctl --quiet is-failed doorbelld-gate.service || die "it failed for want of a configuration"
+	udevadm settle || true
+	stat -c '%n %G %a' $vivid >/vm/nodes
+	[ ! -c /dev/gpiochip0 ] || stat -c '%n %G %a' /dev/gpiochip0 >>/vm/nodes
+	getent passwd doorbelld doorbelld-eye >/dev/null || die "there are no users"
+
+	say "configured and started"
+	cat >/etc/doorbelld/doorbelld.yaml <<-YAML
+		device: door
+		camera:
+		  source: v4l2
+		  device: $vivid
+		  size: 320x180
+		zones: everything
+		broker:
+		  url: mqtt://127.0.0.1:$port
+	YAML
+	[ ! -c /dev/gpiochip0 ] || printf 'button: {line: 0}\n' >>/etc/doorbelld/doorbelld.yaml
+	systemctl start doorbelld-gate.service
+	doorbelld version >/vm/version
+	doorbelld recipient add home --kind integration
+	doorbelld clock confirm
+	doorbelld grant add home motion details --for home_automation --zone everything --until 30d
+	eventually "an eye" eye
+	eventually "the camera, live" camera live
+	told "installed"
+	doorbelld status >/vm/status.txt
+
+	say "the walls around the eye, as the kernel has them"
+	eye=$(eye)
+	ns="nsenter -t $eye -m -n --root"
+	{
+		grep -E '^(Uid|Groups|CapBnd|CapEff|NoNewPrivs|Seccomp|Seccomp_filters|VmRSS):' /proc/$eye/status
+		echo "user $(id -u doorbelld-eye)"
+		sed -n 's/^ *\([^ :]*\):.*/interface \1/p' /proc/$eye/net/dev
+		for path in /etc/doorbelld /etc/passwd /var/lib/doorbelld/ledger.db /run/doorbelld /run/doorbelld-eye.sock /run/dbus /run/systemd/journal /home /vm /boot; do
+			[ ! -e "/proc/$eye/root$path" ] || echo "reaches $path"
+		done
+		for path in / /tmp /var/tmp /usr /var/lib/doorbelld/models /dev/shm; do
+			$ns sh -c "! touch $path/written 2>/dev/null" || echo "root could write $path"
+		done
+		[ -z "$(ls -A /proc/$eye/root/root 2>/dev/null)" ] || echo "reaches what is in /root"
+		readlink /proc/$eye/ns/net /proc/self/ns/net | uniq | wc -l
+	} >/vm/walls 2>&1
+	{
+		grep -E '^(Uid|CapBnd|CapEff|NoNewPrivs|Seccomp|VmRSS):' /proc/"$(gate_pid)"/status
+		grep -E '^VmRSS:' /proc/"$(lodge_pid)"/status
+	} >/vm/gate 2>&1
+	ls -l /proc/"$(gate_pid)"/fd >/vm/gate-fds
+	for half in eye gate; do
+		systemd-analyze --no-pager security doorbelld-$half.service | tail -n 1
+	done >/vm/security
+	systemctl show -p MemoryCurrent,MemoryPeak,TasksCurrent doorbelld-gate.service doorbelld-eye.service >/vm/memory
+
+	say "either half is killed"
+	old=$(eye) gate=$(gate_pid)
+	kill -9 "$old"
+	eventually "another eye after kill -9" another eye "$old"
+	[ "$(gate_pid)" = "$gate" ] || die "the gate did not outlive its eye"
+	old=$(lodge_pid)
+	kill -9 "$old"
+	eventually "another lodge after kill -9" another lodge_pid "$old"
+	eventually "an eye of the new lodge" eye
+	old=$(gate_pid)
+	kill -9 "$old"
+	eventually "another gate after kill -9" another gate_pid "$old"
+	eventually "the gate, ready" active gate.service
+	doorbelld clock confirm
+	eventually "the camera, live" camera live
+	told "after kill -9"
+
+	say "the eye hangs, and the watchdog ends it"
+	old=$(eye) lodge=$(lodge_pid) gate=$(gate_pid)
+	kill -STOP "$old"
+	eventually "the hanging eye gone" gone "$old"
+	eventually "another lodge after the watchdog" another lodge_pid "$lodge"
+	eventually "another eye after the watchdog" another eye "$old"
+	[ "$(gate_pid)" = "$gate" ] || die "the gate did not outlive its eye"
+	journalctl -u doorbelld-eye.service | grep -qi watchdog || die "it was not the watchdog"
+
+	say "the gate hangs, and the watchdog ends it"
+	kill -STOP "$gate"
+	eventually "another gate after the watchdog" another gate_pid "$gate"
+	eventually "the gate, ready" active gate.service
+	journalctl -u doorbelld-gate.service | grep -qi watchdog || die "it was not the watchdog"
+	doorbelld clock confirm
+	eventually "the camera, live" camera live
+
+	say "the camera is unplugged for longer than a watchdog waits, and is no reason for it"
+	lodge=$(lodge_pid)
+	echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
+	eventually "the camera, lost" camera lost
+	sleep 45
+	[ "$(lodge_pid)" = "$lodge" ] || die "a camera that is not there was taken for a hang"
+	echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
+	eventually "the camera back" test -c $vivid
+	udevadm settle || true
+	v4l2-ctl -d $vivid --set-ctrl test_pattern=19,osd_text_mode=2
+	stand
+	eventually "the camera, live" camera live
+	told "plugged in again"
+	doorbelld grant list >/vm/grants-before
+	journalctl --no-pager -o json -u doorbelld-gate.service -u doorbelld-eye.service >/vm/journal.json
+
+	touch /var/lib/vm-rebooted
+	sync
+	say "reboot"
+	trap - EXIT
+	systemctl reboot
+	exit 200
+fi
+
+say "after the reboot it runs by itself"
+machine
+eventually "the gate, ready" active gate.service
+udevadm settle || true
+doorbelld clock confirm
+eventually "the camera, live" camera live
+told "rebooted"
+
+say "upgraded"
+old=$(gate_pid)
+dpkg --force-unsafe-io -i /vm/new.deb
+eventually "another gate after the upgrade" another gate_pid "$old"
+eventually "the gate, ready" active gate.service
+doorbelld grant list >/vm/grants-after
+eventually "the camera, live" camera live
+told "upgraded"
+
+say "removed: what the owner decided stays"
+eye=$(eye) gate=$(gate_pid)
+dpkg -r doorbelld
+gone "$gate" || die "the gate outlives its package"
+gone "$eye" || die "the eye outlives its package"
+[ -s /var/lib/doorbelld/ledger.db ] && [ -s /etc/doorbelld/doorbelld.yaml ] || die "remove took the owner's decisions"
+
+say "purged: nothing stays"
+dpkg -P doorbelld
+{
+	find /etc /usr /var /run /opt /srv -xdev -name '*doorbelld*'
+	find /run -name '*doorbelld*'
+	getent passwd doorbelld doorbelld-eye || true
+	getent group doorbelld doorbelld-eye || true
+	[ ! -e /vm/made-gpio ] || getent group gpio || true
+	systemctl list-unit-files --no-legend 'doorbelld*' || true
+	systemctl list-units --all --no-legend 'doorbelld*' || true
+	pgrep -l doorbelld || true
+} | sort -u >/vm/left
+trap - EXIT
+exit 0

@@ -1,0 +1,247 @@
+//go:build vm
+
+package vm
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// serviceLimit is how many seconds the guest has for its two boots and two waits
+// for a watchdog.
+const serviceLimit = "1500"
+
+// In two boots with systemd as the first program, what befalls an installed
+// doorbelld; guest-service.sh tells it in its order.
+func TestVM_Service(t *testing.T) {
+	needHost(t)
+	if os.Getenv("DOORBELLD_TEST_DEB") == "" {
+		t.Skip("the package is installed and everything done to it for a quarter of an hour: `make test-deb` does that")
+	}
+	for _, file := range []string{"/lib/systemd/systemd", "/usr/bin/nsenter", "/sbin/mkfs.ext4", "/usr/bin/v4l2-ctl"} {
+		if _, err := os.Stat(file); err != nil {
+			t.Skipf("systemd is to be the guest's first program: %v", err)
+		}
+	}
+	t.Parallel()
+	out := t.TempDir()
+	packages(t, out)
+	udev(t, out)
+	for _, script := range []string{"guest.sh", "guest-service.sh"} {
+		copyFile(t, script, filepath.Join(out, script))
+	}
+	// A disk of its own, so that what is installed outlives a reboot.
+	disk := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(disk, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(disk, 2<<30); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.CommandContext(t.Context(), "/sbin/mkfs.ext4", "-q", "-F", disk).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.ext4: %v\n%s", err, said)
+	}
+
+	cmd := exec.CommandContext(t.Context(), "./run.sh", out, "exec sh /vm/guest-service.sh")
+	cmd.Env = append(os.Environ(), "TIMEOUT="+serviceLimit, "DISK="+disk, "SYSTEMD=yes")
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\nthe journal:\n%s", err, said, read(t, out, "doorbelld.log"))
+	}
+	t.Logf("%s", said)
+
+	for _, line := range strings.Split(strings.TrimSpace(read(t, out, "nodes")), "\n") {
+		want := " video 660"
+		if strings.Contains(line, "gpio") {
+			want = " gpio 660"
+		}
+		if !strings.HasSuffix(line, want) {
+			t.Errorf("udev gives %q, want …%s", line, want)
+		}
+	}
+	walls(t, out)
+	for line := range strings.Lines(read(t, out, "security")) {
+		t.Log(strings.TrimSpace(line))
+	}
+	if before, after := read(t, out, "grants-before"), read(t, out, "grants-after"); before == "" || before != after {
+		t.Errorf("before the reboot and the upgrade was granted:\n%s\nafter it:\n%s", before, after)
+	}
+	levels(t, out)
+	if left := read(t, out, "left"); left != "" {
+		t.Errorf("purged, and this is left:\n%s", left)
+	}
+	t.Logf("memory in the guest:\n%s%s%s", read(t, out, "memory"), read(t, out, "walls"), read(t, out, "gate"))
+}
+
+// walls judges what the kernel says of the eye and the gate while they run.
+func walls(t *testing.T, out string) {
+	t.Helper()
+	eye := read(t, out, "walls")
+	has := func(pattern string) bool { return regexp.MustCompile(`(?m)^` + pattern + `$`).MatchString(eye) }
+	for _, want := range []string{`CapBnd:\t0{16}`, `CapEff:\t0{16}`, `NoNewPrivs:\t1`, `Seccomp:\t2`, `interface lo`, `2`} {
+		if !has(want) {
+			t.Errorf("P8: of the eye the kernel does not say %s:\n%s", want, eye)
+		}
+	}
+	// The service's filters, and the eye's own, which denies what those need not.
+	filters := regexp.MustCompile(`(?m)^Seccomp_filters:\t(\d+)$`).FindStringSubmatch(eye)
+	if filters == nil {
+		t.Errorf("P8: the kernel counts no filters:\n%s", eye)
+	} else if n, err := strconv.Atoi(filters[1]); err != nil || n < 3 {
+		t.Errorf("P8: the eye has %s filters", filters[1])
+	}
+	user := regexp.MustCompile(`(?m)^user (\d+)$`).FindStringSubmatch(eye)
+	if user == nil || !has(`Uid:(\t`+user[1]+`){4}`) {
+		t.Errorf("P8: the eye does not run as doorbelld-eye:\n%s", eye)
+	}
+	for line := range strings.Lines(eye) {
+		if strings.HasPrefix(line, "reaches ") || strings.HasPrefix(line, "root could ") || strings.HasPrefix(line, "interface ") && line != "interface lo\n" {
+			t.Errorf("P8: the eye: %s", line)
+		}
+	}
+	gate := read(t, out, "gate")
+	for _, want := range []string{"CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"} {
+		if !strings.Contains(gate, want) {
+			t.Errorf("of the gate the kernel does not say %s:\n%s", want, gate)
+		}
+	}
+	if fds := read(t, out, "gate-fds"); fds == "" || strings.Contains(fds, "/dev/video") {
+		t.Errorf("the gate has open:\n%s", fds)
+	}
+}
+
+// levels looks whether the journal knows what was grave.
+func levels(t *testing.T, out string) {
+	t.Helper()
+	found := map[string]bool{}
+	lines := bufio.NewScanner(strings.NewReader(read(t, out, "journal.json")))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var entry struct {
+			Priority string `json:"PRIORITY"`
+			Message  any    `json:"MESSAGE"`
+			ID       string `json:"SYSLOG_IDENTIFIER"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
+			t.Errorf("the journal: %v", err)
+			return
+		}
+		text, _ := entry.Message.(string)
+		if entry.ID != "doorbelld" {
+			continue
+		}
+		found[entry.Priority] = true
+		if strings.HasPrefix(text, "<") || strings.Contains(text, "level=") || strings.HasPrefix(text, "time=") {
+			t.Errorf("the journal holds %q", text)
+		}
+	}
+	if !found["6"] || !found["3"] && !found["4"] {
+		t.Errorf("the journal has entries of priorities %v; want 6, and 3 or 4", found)
+	}
+}
+
+// packages makes new.deb, and old.deb, which differs in its version alone.
+func packages(t *testing.T, out string) {
+	t.Helper()
+	cached := exec.CommandContext(t.Context(), "../package/opencv.sh", "--cached", guestArch)
+	opencv, err := cached.Output()
+	if err != nil {
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 3 {
+			t.Skip("there is no lean OpenCV in the cache, which takes ten minutes to make: `make deb` makes it, `make test-deb` tests all of the package")
+		}
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "../package/deb.sh", guestArch)
+	cmd.Env = append(os.Environ(), "DOORBELLD_OUT="+out, "DOORBELLD_OPENCV="+strings.TrimSpace(string(opencv)))
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	said, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("deb.sh: %v\n%s", err, complaints.String())
+	}
+	made := strings.Fields(string(said))
+	if err := os.Rename(made[len(made)-1], filepath.Join(out, "new.deb")); err != nil {
+		t.Fatal(err)
+	}
+	older := filepath.Join(t.TempDir(), "older")
+	run(t, "dpkg-deb", "-R", filepath.Join(out, "new.deb"), older)
+	control := filepath.Join(older, "DEBIAN/control")
+	text, err := os.ReadFile(control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := regexp.MustCompile(`(?m)^Version: .*$`).ReplaceAll(text, []byte("Version: 0.0.1"))
+	if slices.Equal(text, changed) {
+		t.Fatalf("no version in\n%s", text)
+	}
+	if err := os.WriteFile(control, changed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "dpkg-deb", "--root-owner-group", "-Znone", "-b", older, filepath.Join(out, "old.deb"))
+}
+
+// guestArch is the guest's architecture, as Debian names it.
+const guestArch = "amd64"
+
+// udev fetches Debian's udev, unless the machine has it: what is in a real system
+// and seldom in a container.
+func udev(t *testing.T, out string) {
+	t.Helper()
+	if _, err := exec.LookPath("udevadm"); err == nil {
+		return
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache = filepath.Join(cache, "doorbelld", "udev")
+	found, err := filepath.Glob(filepath.Join(cache, "udev_*.deb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		if err := os.MkdirAll(cache, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"-qq", "download", "udev"}
+		if os.Geteuid() == 0 { // apt would drop to a user who may not write there
+			args = append([]string{"-o", "APT::Sandbox::User=root"}, args...)
+		}
+		cmd := exec.CommandContext(t.Context(), "apt-get", args...)
+		cmd.Dir = cache
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("apt-get download udev: %v\n%s", err, said)
+		}
+		if found, err = filepath.Glob(filepath.Join(cache, "udev_*.deb")); err != nil || len(found) == 0 {
+			t.Fatalf("no udev was downloaded: %v", err)
+		}
+	}
+	copyFile(t, found[len(found)-1], filepath.Join(out, "udev.deb"))
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if said, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, said)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
