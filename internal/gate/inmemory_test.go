@@ -95,6 +95,8 @@ func (m *inMemory) Verifier() string { return "nobody" }
 
 func (m *inMemory) Room() error { return nil }
 
+func (m *inMemory) Writable(context.Context) error { return nil }
+
 func (m *inMemory) Leaves(_ context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
 	return func(yield func(ledger.Leaf, error) bool) {
 		m.mu.Lock()

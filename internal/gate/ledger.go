@@ -23,4 +23,5 @@ type Ledger interface {
 	Sign(text string) ([]byte, error)
 	Verifier() string
 	Room() error
+	Writable(ctx context.Context) error
 }

@@ -318,4 +318,5 @@ func (s *scrap) Remember(context.Context, time.Time, ledger.Kind, []byte, []ledg
 }
 func (s *scrap) Head(context.Context) (ledger.Head, error) { return ledger.Head{}, errTrial }
 func (s *scrap) Room() error                               { return nil }
+func (s *scrap) Writable(context.Context) error            { return nil }
 func (s *scrap) Sign(string) ([]byte, error)               { return nil, errTrial }
