@@ -95,6 +95,9 @@ func (l *line) Close() {
 func (l *line) Goodbye(context.Context) error { l.Close(); return nil }
 func (l *line) Done() <-chan struct{}         { return l.cut }
 
+// defaultRaces keeps make test short; make soak-races asks for 100,000.
+const defaultRaces = 12_000
+
 // races is how often TestP3_NothingStartsAfterIt tries; DOORBELLD_RACES asks for
 // another number.
 func races(t *testing.T) int {

@@ -125,6 +125,7 @@ var homes = map[string][]string{
 var forTests = []string{
 	"github.com/google/go-cmp",
 	"github.com/rogpeppe/go-internal",
+	"github.com/spf13/pflag",
 	"go.uber.org/goleak",
 	"pgregory.net/rapid",
 }
