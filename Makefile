@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 CAMERA :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cameras accuracy mutants soak soak-consent soak-races soak-delivery build fmt clean
+.PHONY: help run test test-cameras accuracy mutants soak soak-consent soak-races soak-delivery soak-ledger build fmt clean
 
 help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
@@ -21,6 +21,7 @@ help:
 	@echo 'make soak-consent              100,000,000 decisions compared with the rules in plain words (10 minutes)'
 	@echo 'make soak-races                100,000 races of revoke, pause and replace against what is sent, with the race detector (4 minutes)'
 	@echo 'make soak-delivery             an hour of faults between daemon and broker, one every 20 seconds: nothing is lost'
+	@echo 'make soak-ledger               every bit, every cut, every fault of the disk, a thousand kills (an hour)'
 	@echo 'make fmt                       format the Go code'
 	@echo 'make clean                     remove build/ (what was fetched stays in ~/.cache/doorbelld)'
 
@@ -57,6 +58,9 @@ soak-delivery:
 
 soak-races:
 	@DOORBELLD_RACES=100000 go test -count=1 -v -race -timeout 60m -run TestP3_NothingStartsAfterIt ./internal/gate
+
+soak-ledger:
+	@DOORBELLD_SOAK_LEDGER=1 go test -count=1 -v -timeout 3h -run 'TestP2_FaultsOfTheDisk|TestP5_KilledAtAnyMoment|TestP5_DiskErrors|TestP11_|TestP12_KillMinus9' ./internal/ledger ./internal/promises
 
 build:
 	@mkdir -p build

@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
 	"time"
 
@@ -116,8 +118,12 @@ func (a asked) simulate(ctx context.Context, p gate.Proposal) (any, error) {
 }
 
 func (a asked) report(ctx context.Context, s span) (any, error) {
-	r, err := a.Report(ctx, s.From, s.To)
-	return r, err
+	// A long one takes longer than others are given, to be asked for and to be read.
+	r, err := a.Report(context.WithoutCancel(ctx), s.From, s.To)
+	if err != nil {
+		return nil, err
+	}
+	return stream(func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }), nil
 }
 
 // pause answers with the pause that is in force, which may be a longer one.

@@ -119,7 +119,9 @@ func (c *Client) Simulate(ctx context.Context, p gate.Proposal) (gate.Trial, err
 
 // Report tells what is on record from a moment up to another.
 func (c *Client) Report(ctx context.Context, from, to time.Time) (gate.Report, error) {
-	return ask[gate.Report](ctx, c, "POST", "/v1/report", span{from, to})
+	patient := *c
+	patient.http.Timeout = exportTime
+	return ask[gate.Report](ctx, &patient, "POST", "/v1/report", span{from, to})
 }
 
 // Pause denies everything for d, in whole seconds, or until Resume if d is zero.

@@ -142,13 +142,14 @@ func (g *Gate) AddRecipient(ctx context.Context, r consent.Recipient) error {
 
 // RemoveRecipient forgets a party and takes back all that it was granted.
 func (g *Gate) RemoveRecipient(ctx context.Context, name string) error {
+	began := time.Now()
 	g.keeper.acts.Lock()
 	defer g.keeper.acts.Unlock()
 	theirs := map[consent.GrantID]bool{}
 	for _, grant := range g.keeper.snapshot().Grants() {
 		theirs[grant.ID] = grant.Recipient == name
 	}
-	return g.keeper.narrow(ctx, consent.RemoveRecipient{Name: name}, func(id consent.GrantID) bool { return theirs[id] })
+	return g.keeper.narrow(ctx, began, consent.RemoveRecipient{Name: name}, func(id consent.GrantID) bool { return theirs[id] })
 }
 
 // A Draft is a grant that the owner asks for. What may be left out is a limit that
@@ -242,9 +243,10 @@ func (g *Gate) knownZones(d Draft) error {
 
 // Revoke takes a grant back. When it returns nothing more starts under it.
 func (g *Gate) Revoke(ctx context.Context, id consent.GrantID) error {
+	began := time.Now()
 	g.keeper.acts.Lock()
 	defer g.keeper.acts.Unlock()
-	return g.keeper.narrow(ctx, consent.Revoke{Grant: id}, func(other consent.GrantID) bool { return other == id })
+	return g.keeper.narrow(ctx, began, consent.Revoke{Grant: id}, func(other consent.GrantID) bool { return other == id })
 }
 
 // Pause denies everything for d from now, or until Resume if d is zero.

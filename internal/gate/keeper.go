@@ -42,7 +42,7 @@ type keeper struct {
 	marks   map[consent.GrantID]mark // where each grant stands in the ledger
 	pauseAt mark                     // where the last pause does, as given
 	expired map[consent.GrantID]bool // those whose end is on record
-	ends    time.Time                // ends up to this one are on record, though it is erased which
+	ends    time.Time                // ends up to this one are on record, though it cannot be read which
 
 	requests, faults *seldom
 
@@ -104,13 +104,13 @@ func (k *keeper) take(leaf ledger.Leaf) error {
 		return err
 	}
 	if leaf.Kind == ledger.KindExpire {
-		if leaf.Erased {
+		body, err := decode[expireBody](leaf.Body)
+		if leaf.Erased || err != nil { // nothing but that it need not be recorded again depends on it
 			k.ends = leaf.At
 			return nil
 		}
-		body, err := decode[expireBody](leaf.Body)
 		k.expired[body.Grant] = true
-		return err
+		return nil
 	}
 	c, _, err := change(leaf)
 	if err != nil {
@@ -194,9 +194,8 @@ func (k *keeper) known(err error) error {
 // narrow lets a change that takes something away act at once, in memory, cuts
 // the connection if what it forbids is on its way out, and then records it. When
 // it returns, even with an error, no message that the change forbids starts any
-// more.
-func (k *keeper) narrow(ctx context.Context, c consent.Change, forbids func(consent.GrantID) bool) error {
-	began := time.Now()
+// more. How long that took since it began, when it was asked for, goes on record.
+func (k *keeper) narrow(ctx context.Context, began time.Time, c consent.Change, forbids func(consent.GrantID) bool) error {
 	k.mu.Lock()
 	before := k.policy
 	next, err := k.policy.Apply(c)

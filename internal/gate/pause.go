@@ -22,6 +22,7 @@ const settleAgain = time.Minute
 // alone, and a daemon that is started again counts all of it anew. So a restart
 // makes such a pause longer, by its own length at the most, and never shorter.
 func (k *keeper) pause(ctx context.Context, d, least time.Duration) (changed bool, err error) {
+	began := time.Now()
 	k.acts.Lock()
 	defer k.acts.Unlock()
 	k.mu.Lock()
@@ -55,7 +56,7 @@ func (k *keeper) pause(ctx context.Context, d, least time.Duration) (changed boo
 		}
 	}
 	k.mu.Unlock()
-	return true, k.narrow(ctx, c, func(consent.GrantID) bool { return true })
+	return true, k.narrow(ctx, began, c, func(consent.GrantID) bool { return true })
 }
 
 // settlePauses gives counted pauses their end until ctx is done. What cannot be

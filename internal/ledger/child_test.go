@@ -34,6 +34,8 @@ func child(role string, args []string) int {
 				err = childOpen(args[0])
 			}
 		}
+	case "full-disk": // DIR: fill a small disk that is mounted there
+		err = childFullDisk(args[0])
 	case "write": // DIR N SEED: do N random things (N < 0: without end), report each that is durable
 		err = childWrite(args[0], args[1], args[2], 0)
 	case "write-limited": // DIR N SEED: the same, and no file may grow beyond fileLimit

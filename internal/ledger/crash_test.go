@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// What was said to be durable survives kill -9 at any moment, twenty times over
-// in the same folder.
-func TestKillMinus9(t *testing.T) {
+// P12: what was said to be durable survives kill -9 at any moment, over and over in the same
+// folder: twenty times and, with DOORBELLD_SOAK_LEDGER, a thousand.
+func TestP12_KillMinus9(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	random := rand.New(rand.NewPCG(1, 2))
 	p := newPromised()
-	for round := range 20 {
+	for round := range soak(t, 20, 1000) {
 		cmd := spawn(t, "write", dir, "-1", fmt.Sprint(round))
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -52,6 +52,23 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Error(err)
+	}
+}
+
+// runHoweverItEnds is run for a role that may not even begin.
+func (p *promised) runHoweverItEnds(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = nil
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.readAll(t, bufio.NewScanner(out), func() {})
+	if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 1 {
+		t.Fatalf("%v: %v", cmd.Args, err)
 	}
 }
 

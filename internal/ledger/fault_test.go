@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,6 +74,18 @@ func TestFaultTable(t *testing.T) {
 		do   func(context.Context, *Ledger) error
 		want func([]Leaf, []Row) bool // all of it is there; never called with none of it
 	}{
+		{"grant, with a head", func(ctx context.Context, l *Ledger) error {
+			_, err := l.Append(ctx, noon, KindGrant, []byte("g"))
+			return err
+		}, func(leaves []Leaf, rows []Row) bool {
+			return len(leaves) == 4 && leaves[3].Kind == KindGrant && len(rows) == 1
+		}},
+		{"remember", func(ctx context.Context, l *Ledger) error {
+			_, err := l.Remember(ctx, noon, KindWithheld, []byte("w"), []Moment{{noon, []byte("m")}}, time.Hour)
+			return err
+		}, func(leaves []Leaf, rows []Row) bool {
+			return len(leaves) == 4 && leaves[3].Kind == KindWithheld && len(rows) == 1
+		}},
 		{"append", func(ctx context.Context, l *Ledger) error {
 			_, err := l.Append(ctx, noon, KindRevoke, []byte("r"))
 			return err

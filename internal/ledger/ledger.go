@@ -56,6 +56,7 @@
 //	urgent   INTEGER  1: goes before all that is not
 //	deadline INTEGER  microseconds since 1970 UTC; past it, it is not to be sent
 //	payload  BLOB     1 to MaxBytes bytes, opaque
+//	sum      BLOB     SHA-256 over the line "IDX URGENT DEADLINE", as in "7 true 1772366400123456", and payload
 //
 // Table moments, the history of what was seen, which is no part of the tree:
 //
@@ -79,7 +80,9 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -226,7 +229,7 @@ func (l *Ledger) Release(ctx context.Context, at time.Time, entries []Entry) ([]
 				return err
 			}
 			b.sign = b.sign || e.Sign
-			if _, err := l.stmt.row.ExecContext(b.ctx, index, e.Urgent, e.Deadline.UnixMicro(), e.Outbox); err != nil {
+			if _, err := l.stmt.row.ExecContext(b.ctx, Row{index, e.Urgent, e.Deadline, e.Outbox}.values()...); err != nil {
 				return err
 			}
 			indexes = append(indexes, index)
@@ -286,20 +289,53 @@ func (l *Ledger) Outbox(ctx context.Context, limit int) (_ []Row, err error) {
 	defer rows.Close() // its error is also rows.Err's
 	var pending []Row
 	for rows.Next() {
-		var (
-			r        Row
-			deadline int64
-		)
-		if err := rows.Scan(&r.Index, &r.Urgent, &deadline, &r.Payload); err != nil {
+		r, err := scanRow(rows)
+		if errors.Is(err, errChanged) {
+			l.stop = err // somebody else writes to the file, or the disk forgets
+			return nil, fmt.Errorf("%w: read outbox: %v", ErrBroken, err)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("ledger: read outbox: %w", err)
 		}
-		r.Deadline = time.UnixMicro(deadline).UTC()
 		pending = append(pending, r)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("ledger: read outbox: %w", err)
 	}
 	return pending, nil
+}
+
+// errChanged: a row of the outbox is not what was written.
+var errChanged = errors.New("changed in the outbox")
+
+// values gives what is stored of a row: all of it, and a sum over that. The tree does not cover
+// what is erased soon; the sum tells whether the disk has kept it.
+func (r Row) values() []any {
+	deadline := r.Deadline.UnixMicro()
+	return []any{r.Index, r.Urgent, deadline, r.Payload, r.sum(deadline)}
+}
+
+func (r Row) sum(deadline int64) []byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %t %d\n", r.Index, r.Urgent, deadline)
+	h.Write(r.Payload)
+	return h.Sum(nil)
+}
+
+// scanRow reads what values gave.
+func scanRow(rows *sql.Rows) (r Row, err error) {
+	var (
+		deadline int64
+		sum      []byte
+	)
+	if err := rows.Scan(&r.Index, &r.Urgent, &deadline, &r.Payload, &sum); err != nil {
+		return r, err
+	}
+	if !bytes.Equal(sum, r.sum(deadline)) {
+		return r, fmt.Errorf("message %d was %w", r.Index, errChanged)
+	}
+	r.Deadline = time.UnixMicro(deadline).UTC()
+	return r, nil
 }
 
 // page is how many leaves are read in one turn: bounds memory (at most page

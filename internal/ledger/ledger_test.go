@@ -399,8 +399,8 @@ func TestFileKeepsItsRules(t *testing.T) {
 		leaf("3", "9000000000000000", "x'00'"), // a gap
 		leaf("2", "1", "x'00'"),                // back in time
 		leaf("2", "9000000000000000", "x''"),
-		"INSERT INTO outbox VALUES (1, 0, 1, x'00')", // leaf 1 is no release
-		"INSERT INTO outbox VALUES (2, 0, 1, x'00')", // leaf 2 does not exist
+		"INSERT INTO outbox VALUES (1, 0, 1, x'00', zeroblob(32))", // leaf 1 is no release
+		"INSERT INTO outbox VALUES (2, 0, 1, x'00', zeroblob(32))", // leaf 2 does not exist
 	} {
 		if err := sqlExec(t, path, s); err == nil {
 			t.Errorf("%s: done", s)

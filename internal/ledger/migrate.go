@@ -23,7 +23,12 @@ var firstSchema = []table{
 	{"leaves_unchanged", `CREATE TRIGGER leaves_unchanged BEFORE UPDATE ON leaves
 BEGIN SELECT raise(ABORT, 'leaves are never changed'); END`},
 	{"leaves_kept", leavesKept},
-	{"outbox", outboxTable},
+	{"outbox", `CREATE TABLE outbox (
+	idx      INTEGER PRIMARY KEY,
+	urgent   INTEGER NOT NULL CHECK (urgent IN (0, 1)),
+	deadline INTEGER NOT NULL CHECK (deadline >= 0),
+	payload  BLOB    NOT NULL CHECK (length(payload) BETWEEN 1 AND 16384)
+) STRICT`},
 	{"outbox_released", outboxReleased},
 }
 
@@ -42,12 +47,10 @@ func migrate(ctx context.Context, conn *sql.Conn, k *key) (err error) {
 	}()
 	before := []string{
 		"DROP TRIGGER leaves_in_order", "DROP TRIGGER leaves_unchanged", "DROP TRIGGER leaves_kept", "DROP TRIGGER outbox_released",
-		"ALTER TABLE leaves RENAME TO old",
+		"ALTER TABLE leaves RENAME TO old", "ALTER TABLE outbox RENAME TO old_outbox",
 	}
 	for _, s := range schema {
-		if s.name != "outbox" { // which stays as it is
-			before = append(before, s.text)
-		}
+		before = append(before, s.text)
 	}
 	for _, s := range before {
 		if _, err := conn.ExecContext(ctx, s); err != nil {
@@ -65,7 +68,10 @@ func migrate(ctx context.Context, conn *sql.Conn, k *key) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, s := range []string{"DROP TABLE old", fmt.Sprintf("PRAGMA user_version = %d", version), "COMMIT"} {
+	if err := takeOverOutbox(ctx, conn); err != nil {
+		return err
+	}
+	for _, s := range []string{"DROP TABLE old", "DROP TABLE old_outbox", fmt.Sprintf("PRAGMA user_version = %d", version), "COMMIT"} {
 		if _, err := conn.ExecContext(ctx, s); err != nil {
 			return err
 		}
@@ -119,4 +125,34 @@ func takeOver(b *batch, conn *sql.Conn) (int, error) {
 		}
 	}
 	return len(leaves), nil
+}
+
+// takeOverOutbox takes over what waits to be sent.
+func takeOverOutbox(ctx context.Context, conn *sql.Conn) error {
+	rows, err := conn.QueryContext(ctx, "SELECT idx, urgent, deadline, payload FROM old_outbox")
+	if err != nil {
+		return err
+	}
+	defer rows.Close() // its error is also rows.Err's
+	var all []Row
+	for rows.Next() {
+		var (
+			r        Row
+			deadline int64
+		)
+		if err := rows.Scan(&r.Index, &r.Urgent, &deadline, &r.Payload); err != nil {
+			return err
+		}
+		r.Deadline = time.UnixMicro(deadline)
+		all = append(all, r)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, r := range all {
+		if _, err := conn.ExecContext(ctx, insertRow, r.values()...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

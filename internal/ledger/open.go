@@ -65,7 +65,13 @@ BEGIN SELECT raise(ABORT, 'leaves are never changed, but that a body is erased')
 BEGIN SELECT raise(ABORT, 'the head never covers less'); END`},
 	{"head_kept", `CREATE TRIGGER head_kept BEFORE DELETE ON head
 BEGIN SELECT raise(ABORT, 'the head is never deleted'); END`},
-	{"outbox", outboxTable},
+	{"outbox", `CREATE TABLE outbox (
+	idx      INTEGER PRIMARY KEY,
+	urgent   INTEGER NOT NULL CHECK (urgent IN (0, 1)),
+	deadline INTEGER NOT NULL CHECK (deadline >= 0),
+	payload  BLOB    NOT NULL CHECK (length(payload) BETWEEN 1 AND 16384),
+	sum      BLOB    NOT NULL CHECK (length(sum) = 32)
+) STRICT`},
 	{"outbox_released", outboxReleased},
 	{"moments", `CREATE TABLE moments (
 	id   INTEGER PRIMARY KEY,
@@ -82,12 +88,6 @@ WHEN NEW.idx IS NOT (SELECT ifnull(max(idx) + 1, 0) FROM leaves)
 BEGIN SELECT raise(ABORT, 'leaf out of order'); END`
 	leavesKept = `CREATE TRIGGER leaves_kept BEFORE DELETE ON leaves
 BEGIN SELECT raise(ABORT, 'leaves are never deleted'); END`
-	outboxTable = `CREATE TABLE outbox (
-	idx      INTEGER PRIMARY KEY,
-	urgent   INTEGER NOT NULL CHECK (urgent IN (0, 1)),
-	deadline INTEGER NOT NULL CHECK (deadline >= 0),
-	payload  BLOB    NOT NULL CHECK (length(payload) BETWEEN 1 AND 16384)
-) STRICT`
 	outboxReleased = `CREATE TRIGGER outbox_released BEFORE INSERT ON outbox
 WHEN (SELECT kind FROM leaves WHERE idx = NEW.idx) IS NOT 'release'
 BEGIN SELECT raise(ABORT, 'nothing is sent without its release leaf'); END`
@@ -531,7 +531,27 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	l.high.Store(high)
-	return l.checkOutbox(ctx, path)
+	if err := l.checkOutbox(ctx, path); err != nil {
+		return err
+	}
+	return l.checkRows(ctx, path)
+}
+
+// checkRows sees that what waits to be sent is as it was written.
+func (l *Ledger) checkRows(ctx context.Context, path string) error {
+	rows, err := l.conn.QueryContext(ctx, "SELECT idx, urgent, deadline, payload, sum FROM outbox")
+	if err != nil {
+		return err
+	}
+	defer rows.Close() // its error is also rows.Err's
+	for rows.Next() {
+		if _, err := scanRow(rows); errors.Is(err, errChanged) {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // checkOutbox sees that what is in the outbox was released, and what was released is there or
@@ -598,6 +618,7 @@ func (l *Ledger) checkTables(ctx context.Context, path string, format int, want 
 // The statements that a batch needs.
 const (
 	insertLeaf = "INSERT INTO leaves (idx, at, kind, salt, body, hashes) VALUES (?, ?, ?, ?, ?, ?)"
+	insertRow  = "INSERT INTO outbox (idx, urgent, deadline, payload, sum) VALUES (?, ?, ?, ?, ?)"
 	setHead    = `INSERT INTO head (id, size, note) VALUES (0, ?, ?)
 	ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note`
 )
@@ -612,10 +633,10 @@ func (l *Ledger) prepare(ctx context.Context) error {
 		{&l.stmt.commit, "COMMIT"},
 		{&l.stmt.leaf, insertLeaf},
 		{&l.stmt.head, setHead},
-		{&l.stmt.row, "INSERT INTO outbox (idx, urgent, deadline, payload) VALUES (?, ?, ?, ?)"},
+		{&l.stmt.row, insertRow},
 		{&l.stmt.settle, "DELETE FROM outbox WHERE idx = ?"},
 		{&l.stmt.pending, "SELECT count(*) FROM outbox WHERE idx = ?"},
-		{&l.stmt.outbox, "SELECT idx, urgent, deadline, payload FROM outbox ORDER BY urgent DESC, idx LIMIT ?"},
+		{&l.stmt.outbox, "SELECT idx, urgent, deadline, payload, sum FROM outbox ORDER BY urgent DESC, idx LIMIT ?"},
 		{&l.stmt.moment, "INSERT INTO moments (at, body) VALUES (?, ?)"},
 		{&l.stmt.forget, "DELETE FROM moments WHERE at < ? OR id <= (SELECT max(id) FROM moments) - ?"},
 		{&l.stmt.history, "SELECT id, at, body FROM moments WHERE id > ? AND at >= ? ORDER BY id LIMIT ?"},
@@ -641,7 +662,9 @@ func explain(path string, err error) error {
 	case busy:
 		return fmt.Errorf("%w: another program has %s open", ErrInUse, path)
 	case corrupt, notADatabase:
-		return fmt.Errorf("%w: %s: %v", ErrDamaged, path, err)
+		// SQLite quotes what it does not understand, to the end of the table.
+		why, _, _ := strings.Cut(err.Error(), "\n")
+		return fmt.Errorf("%w: %s: %s", ErrDamaged, path, why)
 	}
 	return fmt.Errorf("ledger %s: %w", path, err)
 }

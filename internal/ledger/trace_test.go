@@ -32,10 +32,17 @@ func traced(t *testing.T, role string, args []string, strace ...string) *exec.Cm
 	return cmd
 }
 
-// Errors of the disk itself, one system call after another.
-func TestDiskErrors(t *testing.T) {
-	for _, fault := range []string{"fsync,fdatasync:error=EIO", "pwrite64:error=ENOSPC", "pwrite64:error=EIO"} {
-		for _, when := range []string{"1", "2", "5", "3+"} { // 3+: it never comes back
+// P5: errors of the disk itself, put into one system call after another. What was answered
+// before is there, nothing is half there, and after the error nothing more is recorded. A sync that
+// fails after the write went through is the case "written, but reported failed". Some calls are
+// tried and, with DOORBELLD_SOAK_LEDGER, sixty in a row.
+func TestP5_DiskErrors(t *testing.T) {
+	whens := []string{"1", "2", "3", "5", "8", "13", "3+"} // 3+: it never comes back
+	for i := range soak(t, 0, 60) {
+		whens = append(whens, strconv.Itoa(i+1))
+	}
+	for _, fault := range []string{"fsync,fdatasync:error=EIO", "pwrite64:error=ENOSPC", "pwrite64:error=EIO", "pwrite64:error=EROFS"} {
+		for _, when := range whens {
 			t.Run(fmt.Sprintf("%s:when=%s", fault, when), func(t *testing.T) {
 				dir := t.TempDir()
 				mustOpen(t, dir).Close() // so that the file is there
@@ -47,6 +54,27 @@ func TestDiskErrors(t *testing.T) {
 				if !p.broken {
 					t.Errorf("not broken after %d answers", p.lines)
 				}
+				p.verify(t, dir)
+			})
+		}
+	}
+}
+
+// P5: the same of the file itself, which is written when the log is moved into it: while it is
+// opened, on the way, and at the end. The log keeps what the file did not take.
+func TestP5_DiskErrorsOfTheFile(t *testing.T) {
+	whens := []string{"1", "2", "1+", "3+"}
+	for i := range soak(t, 0, 30) {
+		whens = append(whens, strconv.Itoa(i+1))
+	}
+	for _, fault := range []string{"fsync,fdatasync:error=EIO", "pwrite64:error=ENOSPC", "ftruncate:error=EIO"} {
+		for _, when := range whens {
+			t.Run(fmt.Sprintf("%s:when=%s", fault, when), func(t *testing.T) {
+				dir := t.TempDir()
+				p := newPromised()
+				p.run(t, spawn(t, "write", dir, "10", "1"))
+				p.runHoweverItEnds(t, traced(t, "write", []string{dir, "60", "2"}, "-o", os.DevNull, "-P", filepath.Join(dir, FileName),
+					"-e", "trace=fsync,fdatasync,pwrite64,ftruncate", "-e", fmt.Sprintf("inject=%s:when=%s", fault, when)))
 				p.verify(t, dir)
 			})
 		}

@@ -76,7 +76,7 @@ func opened(t *testing.T, l *Ledger, h Head) stated {
 	return s
 }
 
-func TestHead(t *testing.T) {
+func TestP11_Heads(t *testing.T) {
 	dir := t.TempDir()
 	l := mustOpen(t, dir)
 	ctx := t.Context()

@@ -285,6 +285,7 @@ func TestP11_EditsAreFound(t *testing.T) {
 		"the head gone":                                 off("head_kept", "DELETE FROM head"),
 		"the head cut":                                  off("head_grows", "UPDATE head SET note = substr(note, 1, 60)"),
 		"the head says less":                            off("head_grows", "UPDATE head SET size = size - 1"),
+		"a message that waits":                          func(path string) error { return sqlExec(t, path, "UPDATE outbox SET payload = x'00'") },
 		"a body erased, in the way of the trade": func(path string) error {
 			return sqlExec(t, path, "UPDATE leaves SET salt = NULL, body = NULL, commitment = zeroblob(32) WHERE kind = 'release' AND idx > 2")
 		},

@@ -2,7 +2,8 @@
 // patch in a folder it takes out the code that keeps a promise, and demands that
 // the named test then fails.
 //
-//	go run ./scripts/mutants        all of scripts/mutants/*.patch
+//	go run ./scripts/mutants                    all of scripts/mutants/*.patch
+//	go run ./scripts/mutants 'p3-*' p1-no-gate  those of these names
 //
 // It works on copies, never on the tree itself, and on as many at once as there
 // are processors: most of these tests wait more than they work. A patch that no longer applies,
@@ -32,11 +33,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if len(os.Args) > 1 {
-		fmt.Fprintln(os.Stderr, "mutants: it takes no arguments, and tries all of scripts/mutants/*.patch")
-		os.Exit(2)
+	names := os.Args[1:]
+	if len(names) == 0 {
+		names = []string{"*"}
 	}
-	ok, err := run(ctx, ".", "scripts/mutants", testLimit, os.Stdout)
+	ok, err := run(ctx, ".", "scripts/mutants", names, testLimit, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
@@ -50,20 +51,27 @@ func main() {
 // runs the whole daemon over a clip.
 const testLimit = 4 * time.Minute
 
-// run tries each patch of folder on a copy of the tree at root and writes a
-// line for each to w. It reports false if any of them was not killed.
-func run(ctx context.Context, root, folder string, limit time.Duration, w io.Writer) (bool, error) {
+// run tries each patch of folder that one of the names matches on a copy of the
+// tree at root and writes a line for each to w. It reports false if any of them was
+// not killed.
+func run(ctx context.Context, root, folder string, names []string, limit time.Duration, w io.Writer) (bool, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return false, err
 	}
-	files, err := filepath.Glob(filepath.Join(root, folder, "*.patch"))
-	if err != nil {
-		return false, err
+	var files []string
+	for _, name := range names {
+		found, err := filepath.Glob(filepath.Join(root, folder, name+".patch"))
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", name, err)
+		}
+		if len(found) == 0 {
+			return false, fmt.Errorf("there is no patch %s in %s", name, folder)
+		}
+		files = append(files, found...)
 	}
-	if len(files) == 0 {
-		return false, fmt.Errorf("there is no patch in %s", folder)
-	}
+	slices.Sort(files)
+	files = slices.Compact(files)
 	var (
 		mu      sync.Mutex // guards w, counts and alive
 		counts  = map[verdict]int{}

@@ -136,7 +136,7 @@ func TestRun(t *testing.T) {
 			root := newTree(t, tiny)
 			write(t, root, "mutants/m.patch", tt.patch)
 			var out strings.Builder
-			ok, err := run(t.Context(), root, "mutants", limit, &out)
+			ok, err := run(t.Context(), root, "mutants", []string{"*"}, limit, &out)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +156,7 @@ func TestRunTakesPatchesBack(t *testing.T) {
 	write(t, root, "mutants/c.patch", header("TestClosed")+takeOut)
 	write(t, root, "build/big", "not to be copied")
 	var out strings.Builder
-	ok, err := run(t.Context(), root, "mutants", limit, &out)
+	ok, err := run(t.Context(), root, "mutants", []string{"*"}, limit, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +168,31 @@ func TestRunTakesPatchesBack(t *testing.T) {
 	}
 }
 
+func TestRunTakesNames(t *testing.T) {
+	root := newTree(t, tiny)
+	write(t, root, "mutants/p1-a.patch", header("TestClosed")+takeOut)
+	write(t, root, "mutants/p1-b.patch", header("TestBlind")+takeOut)
+	write(t, root, "mutants/p2-a.patch", header("TestClosed")+takeOut)
+	for _, tt := range []struct {
+		names []string
+		want  string
+	}{
+		{[]string{"p1-a"}, "mutants: 1 killed, 0 survived, 0 broken, 0 skipped\n"},
+		{[]string{"p2-*", "*-a"}, "mutants: 2 killed, 0 survived, 0 broken, 0 skipped\n"},
+	} {
+		var out strings.Builder
+		ok, err := run(t.Context(), root, "mutants", tt.names, limit, &out)
+		if err != nil || !ok || !strings.HasSuffix(out.String(), tt.want) {
+			t.Errorf("%v: ok %v, %v, want %s\n%s", tt.names, ok, err, tt.want, out.String())
+		}
+	}
+	if _, err := run(t.Context(), root, "mutants", []string{"p1-a", "p3-*"}, limit, io.Discard); err == nil {
+		t.Error("a name that no patch has, and no error")
+	}
+}
+
 func TestRunWithoutPatches(t *testing.T) {
-	if _, err := run(t.Context(), newTree(t, tiny), "mutants", limit, io.Discard); err == nil {
+	if _, err := run(t.Context(), newTree(t, tiny), "mutants", []string{"*"}, limit, io.Discard); err == nil {
 		t.Error("no patch, and no error")
 	}
 }
