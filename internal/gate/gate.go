@@ -118,7 +118,8 @@ func (g *Gate) Run(ctx context.Context) error {
 			due: map[place]time.Time{}, last: map[place]time.Time{},
 		},
 	}
-	if err := g.keeper.makeRoom(ctx); err != nil { // the bounds may be closer than those of the last run
+	// The bounds may be closer than those of the last run. On a full disk the rest waits.
+	if err := g.keeper.makeRoom(ctx); err != nil && !errors.Is(err, ledger.ErrFull) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -326,9 +327,7 @@ func (g *Gate) Policy() (consent.Policy, consent.Moment) {
 func (g *Gate) Status() Status {
 	s := Status{Device: g.options.Device, Queue: g.queue()}
 	g.tally.into(&s)
-	var late int
-	s.Counts.Dropped, late = g.keeper.lost()
-	s.Counts.Expired += late
+	s.Counts.Dropped, s.Counts.Expired = g.keeper.lost()
 	k := g.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -25,7 +25,8 @@ type keeper struct {
 	clock  Clock
 	log    *slog.Logger
 
-	acts sync.Mutex // one act at a time: from the policy to the ledger and back
+	acts     sync.Mutex // one act at a time: from the policy to the ledger and back
+	dropping sync.Mutex // one at a time makes room in the outbox
 
 	mu      sync.Mutex // guards what follows; never held over I/O but what the clock asks once a second
 	policy  consent.Policy
@@ -35,6 +36,7 @@ type keeper struct {
 	fault   error        // why the ledger cannot be relied on; nil while it can
 	current *onItsWay
 	queue   *queue
+	untold  bool      // the last that happened could not be recorded, of which was spoken
 	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
 	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
 	countedEnds time.Duration
@@ -392,19 +394,6 @@ func (k *keeper) release(r consent.Record, cut func()) (rel consent.Release, d c
 			k.current = nil
 		}
 	}
-}
-
-// settle records what became of a release and takes it out of the outbox.
-func (k *keeper) settle(ctx context.Context, o outcome) error {
-	body, err := encode(o)
-	if err != nil {
-		return err
-	}
-	if err := k.ledger.Settle(context.WithoutCancel(ctx), stamp(k.now()), o.Release, body); err != nil {
-		return k.broken(err)
-	}
-	k.settled(o.Release)
-	return nil
 }
 
 // snapshot gives the policy as it is now.

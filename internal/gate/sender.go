@@ -232,11 +232,11 @@ func (s *sender) await(ctx context.Context, session Session, wait time.Duration)
 }
 
 // send takes one row out of the outbox: sends it, or settles it unsent. hold
-// means that it has to wait for a trusted clock or a sound ledger. An error means
+// means that it has to wait for a trusted clock, or for a ledger that takes it. An error means
 // that the session is of no more use; the row stays.
 func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hold bool, err error) {
-	if !s.keeper.claim(row.Index) {
-		return false, nil // it made room for another
+	if o, ended := s.keeper.claim(row.Index); ended {
+		return s.settle(ctx, o), nil
 	}
 	defer s.keeper.unclaim()
 	if s.isExpired(row) {
@@ -295,9 +295,6 @@ func (s *sender) tellBytes(ctx context.Context, session Session, r consent.Relea
 // settle records what became of a row. It is to be held if that failed, of which
 // the keeper has spoken.
 func (s *sender) settle(ctx context.Context, o outcome) (hold bool) {
-	if o.Result == expired {
-		s.tally.expired()
-	}
 	return s.keeper.settle(ctx, o) != nil
 }
 
