@@ -120,8 +120,8 @@ func (h *herald) step(ctx context.Context, say func(publish.Message) error, pict
 		h.remember(h.memory.kept)
 	}
 	_, paused := policy.PausedUntil(m.Now)
-	faulty := !paused && (!m.ClockTrusted || !m.LedgerSound)
-	if err := h.withdraw(policy, m, faulty, say); err != nil {
+	faulty := !m.ClockTrusted || !m.LedgerSound
+	if err := h.withdraw(policy, m, faulty && !paused, say); err != nil { // in a pause nothing is told, fault or not
 		return 0, err
 	}
 	if err := h.discover(policy, m, faulty, say); err != nil {
@@ -285,7 +285,7 @@ func (h *herald) tellAgain(ctx context.Context, policy consent.Policy, m consent
 		}
 		at := slices.IndexFunc(grants, func(g consent.Grant) bool { return placeOf(g) == p && holds(policy, g, m) })
 		told := slices.ContainsFunc(telling, func(id consent.GrantID) bool { return placeOf(grants[id-1]) == p })
-		switch _, paused := policy.PausedUntil(m.Now); {
+		switch {
 		case at < 0: // it ended in between
 		case told && !pictures: // the camera's coming back wakes the sender
 			continue
@@ -297,7 +297,7 @@ func (h *herald) tellAgain(ctx context.Context, policy consent.Policy, m consent
 				continue
 			}
 			h.last[p] = time.Now()
-		case paused || m.ClockTrusted && m.LedgerSound:
+		case m.ClockTrusted && m.LedgerSound:
 			if message, ok := publish.Withdrawn(h.device, grants[at]); ok {
 				if err := say(message); err != nil {
 					return 0, err

@@ -693,3 +693,35 @@ func TestOlderOutcome(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
+
+// A pause does not hide a fault: with a clock of long ago what has expired is as if it
+// were granted again, and nothing may come of that.
+func TestP5_DiscoveryInAPauseInAFault(t *testing.T) {
+	dir := t.TempDir()
+	b := openBenchWith(t, dir, withHome)
+	b.grant(event.Details)
+	grant := b.grant(event.Notice)
+	if err := b.Pause(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := b.Policy()
+	b.clock.judge(p.Grants()[grant-1].Until.Add(time.Hour), true)
+	b.await("both over on record", func(Status) bool { return len(b.leaves(ledger.KindExpire)) == 2 })
+	b.stop()
+
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeSession()
+		b := openBenchWith(t, dir, func(o *Options) {
+			withHome(o)
+			o.Clock.(*fakeClock).judge(p.Grants()[grant-1].From.Add(-time.Minute), false)
+		}, s)
+		awake(t, b.eye())
+		time.Sleep(2 * againEvery)
+		for _, m := range s.all() {
+			if m.Topic() != publish.CameraTopic("front") {
+				t.Errorf("said: %s %q", m.Topic(), m.Payload())
+			}
+		}
+		b.stop()
+	})
+}
