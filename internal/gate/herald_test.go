@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -724,4 +725,93 @@ func TestP5_DiscoveryInAPauseInAFault(t *testing.T) {
 		}
 		b.stop()
 	})
+}
+
+// heraldOf gives a herald for a bench whose broker is away, so that the test is the
+// only one who has it speak.
+func heraldOf(t *testing.T, b *bench) *herald {
+	t.Helper()
+	o := new(Options)
+	withHome(o)
+	b.tally.home(o.Home)
+	memory, err := recollect(filepath.Join(t.TempDir(), "retained.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &herald{keeper: b.keeper, tally: b.tally, device: "front", home: o.Home, memory: memory, again: b.register.again, log: quiet(),
+		due: map[place]time.Time{}, last: map[place]time.Time{}}
+}
+
+// TestP3_RevokedBeforeItIsShown: while one message of the herald's takes its time, the
+// grant that the next would tell of is taken back.
+func TestP3_RevokedBeforeItIsShown(t *testing.T) {
+	b := newBench(t)
+	h := heraldOf(t, b)
+	quietly := voice{say: func(publish.Message) error { return nil }, cut: func() { t.Error("cut for nothing") }}
+	old := b.grant(event.Details)
+	if _, err := h.step(ctx, quietly, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Revoke(ctx, old); err != nil {
+		t.Fatal(err)
+	}
+	b.grantRing(event.Details)
+	slow := quietly
+	var said []string
+	slow.say = func(m publish.Message) error {
+		if len(said) == 0 {
+			if err := b.Revoke(ctx, old+1); err != nil {
+				t.Error(err)
+			}
+		}
+		said = append(said, m.Topic()+" "+string(m.Payload()))
+		return nil
+	}
+	for range 2 { // the second time it looks anew
+		if _, err := h.step(ctx, slow, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(said) != 2 || said[0] != motionState+" " || said[1] != publish.DiscoveryTopic("homeassistant", "front")+" " {
+		t.Errorf("said: %q", said)
+	}
+}
+
+// TestP3_RevokedWhileItIsShown: what tells Home Assistant of a grant is on its way when
+// that is taken back, or replaced. The connection is cut before that returns; but not if
+// another's grant is.
+func TestP3_RevokedWhileItIsShown(t *testing.T) {
+	b := newBench(t)
+	h := heraldOf(t, b)
+	b.tells("bob", event.Motion, event.Everything)
+	b.know()
+	b.grantRing(event.Details)
+	cut := false
+	v := voice{cut: func() { cut = true }}
+	shown := func(act func() error) {
+		t.Helper()
+		cut = false
+		v.say = func(m publish.Message) error {
+			if len(m.Payload()) == 0 {
+				return nil
+			}
+			if err := act(); err != nil {
+				t.Error(err)
+			}
+			if cut {
+				return errors.New("cut")
+			}
+			return nil
+		}
+		h.connected()
+		if _, err := h.step(ctx, v, true); (err != nil) != cut {
+			t.Error(err)
+		}
+	}
+	if shown(func() error { return b.Revoke(ctx, 1) }); cut {
+		t.Error("cut for what is not shown")
+	}
+	if shown(func() error { return b.Revoke(ctx, 2) }); !cut {
+		t.Error("not cut")
+	}
 }
