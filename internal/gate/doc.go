@@ -11,6 +11,10 @@
 // watcher keeps an eye running and treats what it says as hostile. The bell needs
 // no eye: a ring is an event like any other, but goes before all that waits.
 //
+// Beside the sender stands the herald: it says what depends on the owner's decisions alone
+// (what Home Assistant is to show, that a state counts no more), and has states told again
+// that somebody may have missed, by the way of all else.
+//
 // Nothing here logs what was seen; counters of it are given to the owner's local
 // socket only.
 package gate

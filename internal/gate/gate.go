@@ -106,18 +106,7 @@ func (g *Gate) Run(ctx context.Context) error {
 		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, model: o.Setup.Model, wake: g.register.wake, log: o.Log,
 		intake: func() *intake { return newIntake(g.register, zones) },
 	}
-	memory, err := recollect(o.Memory)
-	if err != nil {
-		o.Log.Error("what subscribers were told by an earlier run is not known; they may believe what has ended", "error", err)
-	}
-	s := &sender{
-		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, asked: g.asked, log: o.Log,
-		goesOn: g.register.goesOn, sent: g.sent, home: o.Home,
-		herald: &herald{
-			keeper: g.keeper, tally: g.tally, device: o.Device, home: o.Home, memory: memory, again: g.register.again, log: o.Log,
-			due: map[place]time.Time{}, last: map[place]time.Time{}, quota: map[place]*quota{}, began: time.Now(),
-		},
-	}
+	s := g.newSender()
 	// The bounds may be closer than those of the last run. On a full disk the rest waits.
 	if err := g.keeper.makeRoom(ctx); err != nil && !errors.Is(err, ledger.ErrFull) {
 		return err
@@ -128,10 +117,27 @@ func (g *Gate) Run(ctx context.Context) error {
 	group.Go(func() error { return g.keeper.settlePauses(ctx) })
 	group.Go(func() error { return g.chores(ctx) })
 	group.Go(func() error { return g.keeper.signHeads(ctx) })
-	err = group.Wait()
+	err := group.Wait()
 	g.account(ctx, g.keeper.clock.Monotonic()-g.accounted)
 	g.keeper.signHead(ctx)
 	return err
+}
+
+// newSender gives the way out, with the herald beside it.
+func (g *Gate) newSender() *sender {
+	o := g.options
+	memory, err := recollect(o.Memory)
+	if err != nil {
+		o.Log.Error("what subscribers were told by an earlier run is not known; they may believe what has ended", "error", err)
+	}
+	return &sender{
+		keeper: g.keeper, tally: g.tally, ledger: o.Ledger, device: o.Device, connect: o.Connect, wake: g.wake, asked: g.asked, log: o.Log,
+		goesOn: g.register.goesOn, sent: g.sent, home: o.Home,
+		herald: &herald{
+			keeper: g.keeper, tally: g.tally, device: o.Device, home: o.Home, memory: memory, again: g.register.again, log: o.Log,
+			due: map[place]time.Time{}, last: map[place]time.Time{}, quota: map[place]*quota{}, began: time.Now(),
+		},
+	}
 }
 
 // AddRecipient makes a party known. It is told nothing until a grant says so.

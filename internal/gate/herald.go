@@ -50,7 +50,8 @@ type herald struct {
 	said  bool                // this session has been told what to show …
 	shown publish.Shown       // … and that was it
 
-	unsaved bool // the memory could not be written, of which was spoken
+	unsaved bool      // the memory could not be written, of which was spoken
+	tried   time.Time // when it was to be written last
 }
 
 // connected begins anew with another session: its broker may have been started again,
@@ -176,7 +177,7 @@ func (h *herald) speak(ctx context.Context, policy consent.Policy, m consent.Mom
 	if !m.PolicySound {
 		return forever, nil // what the owner decided is not known
 	}
-	if h.unsaved {
+	if h.unsaved && time.Since(h.tried) >= policyEvery {
 		h.remember(h.memory.kept)
 	}
 	_, paused := policy.PausedUntil(m.Now)
@@ -279,7 +280,7 @@ func (h *herald) remember(r recollection) bool {
 	if err != nil && !h.unsaved {
 		h.log.Error("what subscribers were told cannot be remembered; after a restart they may believe what has ended", "error", err)
 	}
-	h.unsaved = err != nil
+	h.unsaved, h.tried = err != nil, time.Now()
 	return err == nil
 }
 

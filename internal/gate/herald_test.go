@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -502,6 +503,31 @@ func TestDiscoveryMovesHouse(t *testing.T) {
 	}
 }
 
+// In a pause without a trusted clock nothing is shown that was not before, for nobody
+// knows what is over.
+func TestDiscoveryAddsNothingWithoutAClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		b := openBench(t, dir, newFakeSession()) // no Home Assistant yet
+		b.grant(event.Details)
+		time.Sleep(2 * time.Second)
+		b.stop()
+		time.Sleep(2 * time.Hour)
+		s := newFakeSession()
+		b = openBenchWith(t, dir, func(o *Options) { withHome(o); o.Clock.(*fakeClock).judge(time.Time{}, false) }, s)
+		if err := b.Pause(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		for len(s.herald) > 0 {
+			if m := <-s.herald; m.Topic() != motionState {
+				t.Errorf("%s %s", m.Topic(), m.Payload())
+			}
+		}
+		b.stop()
+	})
+}
+
 // While the clock is not trusted, or the ledger has failed, Home Assistant keeps what it
 // shows: a Pi that has just started must not throw it all away. What is taken back then
 // goes all the same.
@@ -524,12 +550,23 @@ func TestDiscoveryInAFault(t *testing.T) {
 		if got := s.states(); len(got) > 0 {
 			t.Errorf("without a trusted clock the state is told: %q", got)
 		}
+		// Not even in a pause, which holds everything back anyway, does what is over come up again.
+		if err := b.Pause(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if m := <-s.herald; m.Topic() != motionState || len(m.Payload()) > 0 {
+			t.Errorf("in a pause: %s %s", m.Topic(), m.Payload())
+		}
+		if len(s.herald) > 0 {
+			t.Errorf("in a pause: %s", (<-s.herald).Topic())
+		}
 		if err := b.Revoke(ctx, 1); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if a, c := <-s.herald, <-s.herald; a.Topic() != motionState || len(a.Payload()) > 0 || len(c.Payload()) > 0 || !c.Retained() {
-			t.Errorf("after the revocation: %s %s", a.Topic(), c.Topic())
+		if m := <-s.herald; len(m.Payload()) > 0 || !m.Retained() {
+			t.Errorf("after the revocation: %s %s", m.Topic(), m.Payload())
 		}
 		b.stop()
 	})
@@ -731,15 +768,9 @@ func TestP5_DiscoveryInAPauseInAFault(t *testing.T) {
 // only one who has it speak.
 func heraldOf(t *testing.T, b *bench) *herald {
 	t.Helper()
-	o := new(Options)
-	withHome(o)
-	b.tally.home(o.Home)
-	memory, err := recollect(filepath.Join(t.TempDir(), "retained.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &herald{keeper: b.keeper, tally: b.tally, device: "front", home: o.Home, memory: memory, again: b.register.again, log: quiet(),
-		due: map[place]time.Time{}, last: map[place]time.Time{}}
+	withHome(&b.options)
+	b.tally.home(b.options.Home)
+	return b.newSender().herald
 }
 
 // TestP3_RevokedBeforeItIsShown: while one message of the herald's takes its time, the
@@ -814,4 +845,95 @@ func TestP3_RevokedWhileItIsShown(t *testing.T) {
 	if shown(func() error { return b.Revoke(ctx, 2) }); !cut {
 		t.Error("not cut")
 	}
+}
+
+// Somebody starts Home Assistant again and again, or the broker drops every connection
+// after a minute. Each state that is told for that is on record twice and for ever, so there
+// is an end to it.
+func TestAskedAgainForADay(t *testing.T) {
+	for name, ask := range map[string]func(*bench, *fakeSession){
+		"births":     func(b *bench, _ *fakeSession) { b.AskedAgain() },
+		"reconnects": func(_ *bench, s *fakeSession) { s.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sessions := make(chan *fakeSession, 1)
+				b := newBenchWith(t, func(o *Options) {
+					withHome(o)
+					o.Connect = func(context.Context) (Session, error) {
+						s := newFakeSession()
+						sessions <- s
+						return s, nil
+					}
+				})
+				g := b.grant(event.Details)
+				awake(t, b.eye())
+				const hours = 24
+				p, _ := b.Policy()
+				b.clock.judge(p.Grants()[g-1].From.Add(time.Minute), true) // the grant outlasts the day
+				s := <-sessions
+				for range hours * 60 {
+					time.Sleep(time.Minute)
+					ask(b, s)
+					select {
+					case s = <-sessions:
+					default:
+					}
+				}
+				if n := len(b.recordedStates()); n < hours || n > againAtOnce+hours+2 {
+					t.Errorf("told again %d times in %d hours", n, hours)
+				}
+				go func() {
+					for range sessions {
+					}
+				}()
+				b.stop()
+				close(sessions)
+			})
+		})
+	}
+}
+
+// A broker that hangs up over what is announced, because this account may not write
+// there, keeps no event from anybody.
+func TestEventsBeforeAnnouncements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var took []publish.Message // events
+		announced := 0
+		b := newBenchWith(t, func(o *Options) {
+			withHome(o)
+			o.Connect = func(context.Context) (Session, error) {
+				s := newFakeSession()
+				s.announce = func(m publish.Message) error {
+					announced++
+					s.Close()
+					return errors.New("it hung up")
+				}
+				s.publish = func(_ context.Context, m publish.Message) error {
+					took = append(took, m)
+					return nil
+				}
+				return s, nil
+			}
+		})
+		b.know()
+		b.grantRing(event.Details)
+		awake(t, b.eye())
+		const rings = 20
+		for i := range rings {
+			if _, err := b.Ring(ctx); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			if got := len(took); got != i+1 {
+				t.Fatalf("%d rings of %d were told within seconds", got, i+1)
+			}
+			b.bell.quota.left = ringsAtOnce
+			time.Sleep(time.Minute)
+		}
+		if announced < 3 || announced > 12 {
+			t.Errorf("announced %d times", announced)
+		}
+		b.stop()
+	})
 }

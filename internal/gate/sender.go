@@ -193,7 +193,7 @@ func (s *sender) follow(ctx context.Context, session Session) (wait time.Duratio
 		return left, nil
 	}
 	v := voice{cut: s.cutter(session), say: func(m publish.Message) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, ackTime, errSlow)
+		ctx, cancel := finishing(ctx)
 		defer cancel()
 		return session.Publish(ctx, m)
 	}}

@@ -53,7 +53,7 @@ const marker = "message "
 
 // Subscribe connects to the broker at addr (host:port) with QoS 1 and returns when
 // all filters are subscribed. It is an error if the broker refuses the login, or a
-// filter. The subscriber ends with the test.
+// filter. The subscriber ends with the test, or with ctx.
 func Subscribe(ctx context.Context, tb testing.TB, addr string, who Login, filters ...string) (*Subscriber, error) {
 	tb.Helper()
 	args := []string{"-d", "-q", "1", "-F", marker + "%r %q %x %t"}

@@ -39,7 +39,7 @@ func newStorm(t *testing.T) *storm {
 	t.Helper()
 	s := &storm{broker: mosquitto.Start(t, mosquitto.Options{Persist: true}), revoked: map[string]time.Time{}, counts: map[string]int{}}
 	var err error
-	s.sub, err = mosquitto.Subscribe(within(t), t, s.broker.Addr(), mosquitto.Login{Session: "home"}, "doorbelld/front/to/#")
+	s.sub, err = mosquitto.Subscribe(t.Context(), t, s.broker.Addr(), mosquitto.Login{Session: "home"}, "doorbelld/front/to/#")
 	if err != nil {
 		t.Fatal(err)
 	}

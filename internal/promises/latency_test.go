@@ -18,7 +18,7 @@ import (
 //	go test -count=1 -v -run 'TestFromFrameToReceipt|TestTheBell' ./internal/promises
 func TestFromFrameToReceipt(t *testing.T) {
 	broker := mosquitto.Start(t, mosquitto.Options{})
-	sub, err := mosquitto.Subscribe(within(t), t, broker.Addr(), mosquitto.Login{}, motionTopic)
+	sub, err := mosquitto.Subscribe(t.Context(), t, broker.Addr(), mosquitto.Login{}, motionTopic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,11 +51,11 @@ func TestMosquittoByTheBook(t *testing.T) {
 	who := func(name string) mosquitto.Login {
 		return mosquitto.Login{Username: name, Password: users[name], CAFile: a.CAFile()}
 	}
-	home, err := mosquitto.Subscribe(within(t), t, m.Addr(), who("home"), "doorbelld/front/to/home/#", "doorbelld/front/status")
+	home, err := mosquitto.Subscribe(t.Context(), t, m.Addr(), who("home"), "doorbelld/front/to/home/#", "doorbelld/front/status")
 	if err != nil {
 		t.Fatal(err)
 	}
-	spy, err := mosquitto.Subscribe(within(t), t, m.Addr(), who("ann"), "#", "+/+/+/+/+", "$share/x/#")
+	spy, err := mosquitto.Subscribe(t.Context(), t, m.Addr(), who("ann"), "#", "+/+/+/+/+", "$share/x/#")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestMosquittoByTheBook(t *testing.T) {
 	home.Close()
 	l := who("home")
 	l.Session = "home"
-	home, err = mosquitto.Subscribe(within(t), t, m.Addr(), l, "doorbelld/front/to/home/#")
+	home, err = mosquitto.Subscribe(t.Context(), t, m.Addr(), l, "doorbelld/front/to/home/#")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,14 +99,14 @@ func TestMosquittoByTheBook(t *testing.T) {
 	spy.Close()
 	l = who("ann")
 	l.Session = "home"
-	thief, err := mosquitto.Subscribe(within(t), t, m.Addr(), l, "#")
+	thief, err := mosquitto.Subscribe(t.Context(), t, m.Addr(), l, "#")
 	if err != nil {
 		t.Fatal(err)
 	}
 	told(func() *mosquitto.Subscriber {
 		l := who("home")
 		l.Session = "home"
-		back, err := mosquitto.Subscribe(within(t), t, m.Addr(), l, "doorbelld/front/to/home/#")
+		back, err := mosquitto.Subscribe(t.Context(), t, m.Addr(), l, "doorbelld/front/to/home/#")
 		if err != nil {
 			t.Fatal(err)
 		}
