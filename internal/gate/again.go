@@ -69,6 +69,14 @@ func (k *keeper) look() (consent.Policy, consent.Moment) {
 	return k.policy, m
 }
 
+// lookAt is look, with how often the policy was changed before.
+func (k *keeper) lookAt() (p consent.Policy, m consent.Moment, changes int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, _ = k.moment()
+	return k.policy, m, k.changes
+}
+
 // commitState records a state that is allowed to be told again, before a byte of it
 // goes out.
 func (k *keeper) commitState(ctx context.Context, d consent.Decision, e event.Event, s consent.State) error {

@@ -56,10 +56,10 @@ type queue struct {
 	bounds  Bounds
 	rows    []waiting
 	bytes   int64
-	sending int64          // the row that is being sent, which is not dropped; noRow: none
-	going   map[int64]bool // rows that are being dropped, and not to be sent
-	dropped map[string]int // by recipient: how many made room for others
-	late    int            // how many were found to be too old when there was no room
+	sending int64             // the row that is being sent, which is not dropped; noRow: none
+	ended   map[int64]outcome // what became of rows of which that is not on record yet: they are not sent, or not again
+	dropped map[string]int    // by recipient: how many made room for others
+	late    int               // how many became too old
 }
 
 // A waiting message.
@@ -79,7 +79,7 @@ const mostKept = 1 << 20
 
 // readQueue finds out what waits.
 func readQueue(ctx context.Context, l Ledger, b Bounds) (*queue, error) {
-	q := &queue{bounds: b.orDefault(), sending: noRow, going: map[int64]bool{}, dropped: map[string]int{}}
+	q := &queue{bounds: b.orDefault(), sending: noRow, ended: map[int64]outcome{}, dropped: map[string]int{}}
 	rows, err := l.Outbox(ctx, mostKept)
 	if err != nil {
 		return nil, err
@@ -101,14 +101,15 @@ func (q *queue) add(w waiting) {
 }
 
 // remove takes a row out, and reports whether it was there.
-func (q *queue) remove(index int64) bool {
+func (q *queue) remove(index int64) (w waiting, ok bool) {
 	i := slices.IndexFunc(q.rows, func(w waiting) bool { return w.index == index })
 	if i < 0 {
-		return false
+		return waiting{}, false
 	}
-	q.bytes -= q.rows[i].size
+	w = q.rows[i]
+	q.bytes -= w.size
 	q.rows = slices.Delete(q.rows, i, i+1)
-	return true
+	return w, true
 }
 
 // over gives why there is too much, "" if there is not.
@@ -135,16 +136,15 @@ func (q *queue) victim() (w waiting, ok bool) {
 	return waiting{}, false
 }
 
-// claim claims a row for sending, and reports false if it is being dropped. While it
-// is claimed it is not dropped.
-func (k *keeper) claim(index int64) bool {
+// claim claims a row for sending. While it is claimed it is not dropped. If ended, it
+// is not to be sent: what became of it is known, and only to be recorded.
+func (k *keeper) claim(index int64) (o outcome, ended bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.queue.going[index] {
-		return false
+	if o, ended = k.queue.ended[index]; !ended {
+		k.queue.sending = index
 	}
-	k.queue.sending = index
-	return true
+	return o, ended
 }
 
 // unclaim gives a claimed row back.
@@ -154,12 +154,46 @@ func (k *keeper) unclaim() {
 	k.queue.sending = noRow
 }
 
-// settled notes that a row is out of the outbox.
-func (k *keeper) settled(index int64) {
+// end remembers what became of a row until that is on record, and gives it. The first
+// word holds: what was delivered is not dropped because the disk was full for a while.
+func (q *queue) end(o outcome) outcome {
+	if first, ended := q.ended[o.Release]; ended {
+		return first
+	}
+	q.ended[o.Release] = o
+	return o
+}
+
+// settled notes that what became of a row is on record.
+func (q *queue) settled(o outcome) {
+	delete(q.ended, o.Release)
+	w, ok := q.remove(o.Release)
+	switch {
+	case ok && o.Result == dropped:
+		q.dropped[w.recipient]++
+	case ok && o.Result == expired:
+		q.late++
+	}
+}
+
+// settle records what became of a release and takes it out of the outbox. If that
+// fails it is remembered, and only the record is tried again.
+func (k *keeper) settle(ctx context.Context, o outcome) error {
+	k.mu.Lock()
+	o = k.queue.end(o)
+	k.mu.Unlock()
+	body, err := encode(o)
+	if err != nil {
+		return err
+	}
+	err = k.ledger.Settle(context.WithoutCancel(ctx), stamp(k.now()), o.Release, body)
+	if err != nil && !errors.Is(err, ledger.ErrSettled) { // or somebody else was faster
+		return k.broken(err)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.queue.remove(index)
-	delete(k.queue.going, index)
+	k.queue.settled(o)
+	return nil
 }
 
 // enqueue records releases, each with what is to be sent to a recipient, and drops what
@@ -167,9 +201,12 @@ func (k *keeper) settled(index int64) {
 func (k *keeper) enqueue(ctx context.Context, at time.Time, entries []ledger.Entry, recipient func(i int) string) error {
 	indexes, err := k.ledger.Release(context.WithoutCancel(ctx), at, entries)
 	if err != nil {
-		return k.broken(err)
+		err = k.broken(err)
+		k.unreleased(err)
+		return err
 	}
 	k.mu.Lock()
+	k.untold = false
 	for i, e := range entries {
 		k.queue.add(waiting{indexes[i], e.Urgent, int64(len(e.Outbox)), e.Deadline, recipient(i)})
 	}
@@ -179,8 +216,22 @@ func (k *keeper) enqueue(ctx context.Context, at time.Time, entries []ledger.Ent
 	return nil
 }
 
+// unreleased speaks of a release that could not be recorded: once, until one can be.
+// That the ledger broke was said already.
+func (k *keeper) unreleased(err error) {
+	k.mu.Lock()
+	told := k.untold
+	k.untold = true
+	k.mu.Unlock()
+	if !told && !errors.Is(err, ledger.ErrBroken) {
+		k.log.Error("what happened cannot be recorded, so nobody is told of it; it goes on by itself once it can be", "error", err)
+	}
+}
+
 // makeRoom drops what is too much, with an outcome on record for each.
 func (k *keeper) makeRoom(ctx context.Context) error {
+	k.dropping.Lock()
+	defer k.dropping.Unlock()
 	for {
 		k.mu.Lock()
 		why := k.queue.over()
@@ -189,25 +240,20 @@ func (k *keeper) makeRoom(ctx context.Context) error {
 			k.mu.Unlock()
 			return nil
 		}
-		k.queue.remove(w.index)
-		k.queue.going[w.index] = true // from here on nobody sends it
 		m, _ := k.moment()
-		result := dropped
+		o := outcome{Release: w.index, Result: dropped, Reason: why}
 		if m.ClockTrusted && !m.Now.Before(w.deadline) {
-			result, why = expired, ""
-			k.queue.late++
-		} else {
-			k.queue.dropped[w.recipient]++
+			o = outcome{Release: w.index, Result: expired}
 		}
+		o = k.queue.end(o) // from here on nobody sends it
 		k.mu.Unlock()
-		if err := k.settle(ctx, outcome{Release: w.index, Result: result, Reason: why}); err != nil && !errors.Is(err, ledger.ErrSettled) {
+		if err := k.settle(ctx, o); err != nil {
 			return err
 		}
 	}
 }
 
-// lost gives how many messages were dropped, by recipient, and how many of those that
-// were to be were too old anyway.
+// lost gives how many messages were dropped, by recipient, and how many became too old.
 func (k *keeper) lost() (byRecipient map[string]int, late int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -155,7 +155,8 @@ func TestQueue(t *testing.T) {
 						t.Fatalf("%+v goes before %+v", w, other)
 					}
 				}
-				if w.index == q.sending || !q.remove(w.index) || q.remove(w.index) {
+				_, there := q.remove(w.index)
+				if _, twice := q.remove(w.index); w.index == q.sending || !there || twice {
 					t.Fatalf("%+v is being sent, or not there", w)
 				}
 			}

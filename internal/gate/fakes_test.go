@@ -136,7 +136,8 @@ func (e *fakeEye) say(t *testing.T, s link.Sighting) {
 
 // fakeSession is a broker connection by the rules of Session.
 type fakeSession struct {
-	publish func(context.Context, publish.Message) error // nil: taken at once
+	publish  func(context.Context, publish.Message) error // nil: taken at once
+	announce func(publish.Message) error                  // likewise, of what depends on the policy alone
 
 	mu     sync.Mutex
 	sent   []publish.Message
@@ -165,6 +166,9 @@ func (s *fakeSession) Publish(ctx context.Context, m publish.Message) error {
 	}
 	if len(m.Payload()) == 0 || m.Retained() {
 		s.herald <- m
+		if s.announce != nil {
+			return s.announce(m)
+		}
 		return nil
 	}
 	s.took <- m

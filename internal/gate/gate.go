@@ -107,7 +107,8 @@ func (g *Gate) Run(ctx context.Context) error {
 		intake: func() *intake { return newIntake(g.register, zones) },
 	}
 	s := g.newSender()
-	if err := g.keeper.makeRoom(ctx); err != nil { // the bounds may be closer than those of the last run
+	// The bounds may be closer than those of the last run. On a full disk the rest waits.
+	if err := g.keeper.makeRoom(ctx); err != nil && !errors.Is(err, ledger.ErrFull) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -134,7 +135,7 @@ func (g *Gate) newSender() *sender {
 		goesOn: g.register.goesOn, sent: g.sent, home: o.Home,
 		herald: &herald{
 			keeper: g.keeper, tally: g.tally, device: o.Device, home: o.Home, memory: memory, again: g.register.again, log: o.Log,
-			due: map[place]time.Time{}, last: map[place]time.Time{},
+			due: map[place]time.Time{}, last: map[place]time.Time{}, quota: map[place]*quota{}, began: time.Now(),
 		},
 	}
 }
@@ -261,15 +262,18 @@ func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
 	return err
 }
 
-// PauseByMessage is Pause for what a broker message asks. One that lengthens the pause
-// by less than a minute changes nothing, so that a flood of them cannot fill the
-// ledger. That it was asked for is recorded, with the answer.
+// PauseByMessage is Pause for what a broker message asks. So that a flood of them cannot
+// fill the ledger, one may last longer than it asks for; see pauseAsked. That it was asked for is
+// recorded, with the answer.
 func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
 	return g.pauseAsked(ctx, byMessage, minutes)
 }
 
+// pauseAsked pauses for somebody who is not the owner. One that lengthens the pause by less
+// than a minute changes nothing; one that lengthens it at all does so by pauseStep at least;
+// and who asks for many is given pauses of longPause.
 func (g *Gate) pauseAsked(ctx context.Context, by asker, minutes int) error {
-	changed, err := g.keeper.pause(ctx, time.Duration(minutes)*time.Minute, time.Minute)
+	changed, err := g.keeper.pause(ctx, time.Duration(minutes)*time.Minute, pauseStep)
 	r := request{By: by, Asked: askedPause, Minutes: minutes, Answer: answerDone}
 	switch {
 	case err != nil:
@@ -332,9 +336,7 @@ func (g *Gate) Policy() (consent.Policy, consent.Moment) {
 func (g *Gate) Status() Status {
 	s := Status{Device: g.options.Device, Queue: g.queue()}
 	g.tally.into(&s)
-	var late int
-	s.Counts.Dropped, late = g.keeper.lost()
-	s.Counts.Expired += late
+	s.Counts.Dropped, s.Counts.Expired = g.keeper.lost()
 	k := g.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +18,8 @@ const (
 	againSoonest = time.Second      // before a state is told again …
 	againSpread  = 9 * time.Second  // … and by so much later at random, so that not all devices of a house talk at once
 	againEvery   = time.Minute      // a state is told again at most so often because somebody asked, or a connection was made
+	againAtOnce  = 20               // and so many times in a row …
+	againLater   = time.Hour        // … for each is on record, which stays: in the long run so often
 	stateTTL     = 30 * time.Second // after which a state that is told again is of no more use
 )
 
@@ -42,6 +45,8 @@ type herald struct {
 
 	due   map[place]time.Time // when to tell a state again
 	last  map[place]time.Time // when that was done last
+	quota map[place]*quota    // of that
+	began time.Time           // what the quotas count from
 	said  bool                // this session has been told what to show …
 	shown publish.Shown       // … and that was it
 
@@ -99,8 +104,8 @@ func holds(policy consent.Policy, g consent.Grant, m consent.Moment) bool {
 // already. What others bring about is limited.
 func (h *herald) schedule(p place, limited bool) (fresh bool) {
 	at := time.Now().Add(againSoonest + rand.N(againSpread))
-	if last, ok := h.last[p]; ok && limited && at.Before(last.Add(againEvery)) {
-		at = last.Add(againEvery)
+	if last, ok := h.last[p]; ok && limited {
+		at = latest(at, last.Add(againEvery), time.Now().Add(h.quotaOf(p).wait(time.Since(h.began))))
 	}
 	due, there := h.due[p]
 	if !there || at.Before(due) {
@@ -109,11 +114,66 @@ func (h *herald) schedule(p place, limited bool) (fresh bool) {
 	return !there
 }
 
+func (h *herald) quotaOf(p place) *quota {
+	if h.quota[p] == nil {
+		q := newQuota(againAtOnce, 1/againLater.Seconds(), time.Since(h.began))
+		h.quota[p] = &q
+	}
+	return h.quota[p]
+}
+
+// toldAgain notes that a state was told again just now.
+func (h *herald) toldAgain(p place) {
+	h.last[p] = time.Now()
+	h.quotaOf(p).take(time.Since(h.began))
+}
+
+func latest(t time.Time, others ...time.Time) time.Time {
+	for _, other := range others {
+		if other.After(t) {
+			t = other
+		}
+	}
+	return t
+}
+
+// A voice is how the herald speaks: say publishes one message, cut ends the session.
+type voice struct {
+	say func(publish.Message) error
+	cut func()
+}
+
+// errOutdated: the owner decided something in between, and all is to be looked at anew.
+var errOutdated = errors.New("the owner has decided otherwise")
+
 // step says what is to be said now, and gives how long there will be nothing if the
 // policy stays as it is. An error means that the session is of no more use. Without
 // pictures nothing is known, so no state is told then.
-func (h *herald) step(ctx context.Context, say func(publish.Message) error, pictures bool) (wait time.Duration, err error) {
-	policy, m := h.keeper.look()
+//
+// One message may take long, and the owner decide something meanwhile. So before each
+// it is seen whether that is still what the owner decided; and what tells of grants is
+// cut if one of them is taken back.
+func (h *herald) step(ctx context.Context, v voice, pictures bool) (wait time.Duration, err error) {
+	policy, m, changes := h.keeper.lookAt()
+	say := func(m publish.Message, grants ...consent.GrantID) error {
+		done, ok := h.keeper.announce(changes, grants, v.cut)
+		if !ok {
+			return errOutdated
+		}
+		defer done()
+		return v.say(m)
+	}
+	if wait, err = h.speak(ctx, policy, m, say, pictures); errors.Is(err, errOutdated) {
+		return 0, nil
+	}
+	return wait, err
+}
+
+// saying publishes a message that tells of grants.
+type saying func(m publish.Message, grants ...consent.GrantID) error
+
+// speak is step under one policy.
+func (h *herald) speak(ctx context.Context, policy consent.Policy, m consent.Moment, say saying, pictures bool) (wait time.Duration, err error) {
 	if !m.PolicySound {
 		return forever, nil // what the owner decided is not known
 	}
@@ -122,7 +182,7 @@ func (h *herald) step(ctx context.Context, say func(publish.Message) error, pict
 	}
 	_, paused := policy.PausedUntil(m.Now)
 	faulty := !m.ClockTrusted || !m.LedgerSound
-	if err := h.withdraw(policy, m, faulty && !paused, say); err != nil {
+	if err := h.withdraw(policy, m, faulty && !paused, say); err != nil { // in a pause nothing is told, fault or not
 		return 0, err
 	}
 	if err := h.discover(policy, m, faulty, say); err != nil {
@@ -139,7 +199,7 @@ func (h *herald) step(ctx context.Context, say func(publish.Message) error, pict
 // that nothing is told, whatever goes on. If another grant does, the state is told again
 // under that. In a fault nobody knows what has ended by itself: only what was taken back
 // has.
-func (h *herald) withdraw(policy consent.Policy, m consent.Moment, faulty bool, say func(publish.Message) error) error {
+func (h *herald) withdraw(policy consent.Policy, m consent.Moment, faulty bool, say saying) error {
 	before, now := h.memory.kept.Giving, policy.Telling(m)
 	if faulty {
 		now = nil
@@ -153,22 +213,13 @@ func (h *herald) withdraw(policy consent.Policy, m consent.Moment, faulty bool, 
 		return nil
 	}
 	grants := policy.Grants()
-	var gone, fresh []consent.GrantID
+	var gone []consent.GrantID
 	for _, id := range before {
 		if !slices.Contains(now, id) && int(id) <= len(grants) {
 			gone = append(gone, id)
 		}
 	}
-	for _, id := range now {
-		if !slices.Contains(before, id) {
-			fresh = append(fresh, id)
-		}
-	}
-	if len(fresh) > 0 {
-		both := slices.Concat(before, fresh)
-		slices.Sort(both)
-		h.giving(both)
-	}
+	fresh := h.begin(now)
 	said := map[place]bool{}
 	for _, id := range gone {
 		p := placeOf(grants[id-1])
@@ -188,6 +239,30 @@ func (h *herald) withdraw(policy consent.Policy, m consent.Moment, faulty bool, 
 	}
 	h.giving(now)
 	return nil
+}
+
+// begin remembers the grants under which a state may be told from now on, and gives those
+// of now that were not remembered before.
+func (h *herald) begin(now []consent.GrantID) (fresh []consent.GrantID) {
+	before := h.memory.kept.Giving
+	for _, id := range now {
+		if !slices.Contains(before, id) {
+			fresh = append(fresh, id)
+		}
+	}
+	if len(fresh) > 0 {
+		both := slices.Concat(before, fresh)
+		slices.Sort(both)
+		h.giving(both)
+	}
+	return fresh
+}
+
+// expect remembers what has to be before events are sent, and says nothing.
+func (h *herald) expect() {
+	if policy, m := h.keeper.look(); m.PolicySound {
+		h.begin(policy.Telling(m))
+	}
 }
 
 func placeOf(g consent.Grant) place { return place{g.Recipient, g.Category} }
@@ -212,7 +287,7 @@ func (h *herald) remember(r recollection) bool {
 // discover tells Home Assistant what to show, if that is not what it was told last. In
 // a fault nothing is added. What cannot be remembered is not said, for nobody would
 // clear it away.
-func (h *herald) discover(policy consent.Policy, m consent.Moment, faulty bool, say func(publish.Message) error) error {
+func (h *herald) discover(policy consent.Policy, m consent.Moment, faulty bool, say saying) error {
 	kept := h.memory.kept
 	if old := kept.Discovery; old != nil && (h.home == nil || old.Prefix != h.home.Prefix || old.Device != h.device) {
 		if err := say(publish.NoDiscovery(old.Device, old.Prefix)); err != nil {
@@ -251,7 +326,13 @@ func (h *herald) discover(policy consent.Policy, m consent.Moment, faulty bool, 
 	if err != nil {
 		return err
 	}
-	if err := say(message); err != nil {
+	var theirs []consent.GrantID
+	for _, g := range policy.Grants() {
+		if g.Recipient == h.home.Recipient {
+			theirs = append(theirs, g.ID)
+		}
+	}
+	if err := say(message, theirs...); err != nil {
 		return err
 	}
 	h.said, h.shown = true, now
@@ -273,7 +354,7 @@ func (h *herald) discover(policy consent.Policy, m consent.Moment, faulty bool, 
 
 // tellAgain has those states told again whose time has come. Of one that is granted
 // and rests it says that nothing is told.
-func (h *herald) tellAgain(ctx context.Context, policy consent.Policy, m consent.Moment, say func(publish.Message) error, pictures bool) (wait time.Duration, err error) {
+func (h *herald) tellAgain(ctx context.Context, policy consent.Policy, m consent.Moment, say saying, pictures bool) (wait time.Duration, err error) {
 	wait = forever
 	if len(h.due) == 0 {
 		return wait, nil
@@ -286,7 +367,7 @@ func (h *herald) tellAgain(ctx context.Context, policy consent.Policy, m consent
 		}
 		at := slices.IndexFunc(grants, func(g consent.Grant) bool { return placeOf(g) == p && holds(policy, g, m) })
 		told := slices.ContainsFunc(telling, func(id consent.GrantID) bool { return placeOf(grants[id-1]) == p })
-		switch _, paused := policy.PausedUntil(m.Now); {
+		switch {
 		case at < 0: // it ended in between
 		case told && !pictures: // the camera's coming back wakes the sender
 			continue
@@ -297,14 +378,14 @@ func (h *herald) tellAgain(ctx context.Context, policy consent.Policy, m consent
 				wait = min(wait, holdTime)
 				continue
 			}
-			h.last[p] = time.Now()
-		case paused || m.ClockTrusted && m.LedgerSound:
+			h.toldAgain(p)
+		case m.ClockTrusted && m.LedgerSound:
 			if message, ok := publish.Withdrawn(h.device, grants[at]); ok {
 				if err := say(message); err != nil {
 					return 0, err
 				}
 			}
-			h.last[p] = time.Now()
+			h.toldAgain(p)
 		default: // in a fault nothing is said
 			h.due[p] = time.Now().Add(holdTime)
 			wait = min(wait, holdTime)

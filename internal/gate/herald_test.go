@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -728,4 +730,210 @@ func TestOlderOutcome(t *testing.T) {
 	if err != nil || o.Bytes != 0 || o.Release != 4 {
 		t.Errorf("%+v, %v", o, err)
 	}
+}
+
+// A pause does not hide a fault: with a clock of long ago what has expired is as if it
+// were granted again, and nothing may come of that.
+func TestP5_DiscoveryInAPauseInAFault(t *testing.T) {
+	dir := t.TempDir()
+	b := openBenchWith(t, dir, withHome)
+	b.grant(event.Details)
+	grant := b.grant(event.Notice)
+	if err := b.Pause(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := b.Policy()
+	b.clock.judge(p.Grants()[grant-1].Until.Add(time.Hour), true)
+	b.await("both over on record", func(Status) bool { return len(b.leaves(ledger.KindExpire)) == 2 })
+	b.stop()
+
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeSession()
+		b := openBenchWith(t, dir, func(o *Options) {
+			withHome(o)
+			o.Clock.(*fakeClock).judge(p.Grants()[grant-1].From.Add(-time.Minute), false)
+		}, s)
+		awake(t, b.eye())
+		time.Sleep(2 * againEvery)
+		for _, m := range s.all() {
+			if m.Topic() != publish.CameraTopic("front") {
+				t.Errorf("said: %s %q", m.Topic(), m.Payload())
+			}
+		}
+		b.stop()
+	})
+}
+
+// heraldOf gives a herald for a bench whose broker is away, so that the test is the
+// only one who has it speak.
+func heraldOf(t *testing.T, b *bench) *herald {
+	t.Helper()
+	withHome(&b.options)
+	b.tally.home(b.options.Home)
+	return b.newSender().herald
+}
+
+// TestP3_RevokedBeforeItIsShown: while one message of the herald's takes its time, the
+// grant that the next would tell of is taken back.
+func TestP3_RevokedBeforeItIsShown(t *testing.T) {
+	b := newBench(t)
+	h := heraldOf(t, b)
+	quietly := voice{say: func(publish.Message) error { return nil }, cut: func() { t.Error("cut for nothing") }}
+	old := b.grant(event.Details)
+	if _, err := h.step(ctx, quietly, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Revoke(ctx, old); err != nil {
+		t.Fatal(err)
+	}
+	b.grantRing(event.Details)
+	slow := quietly
+	var said []string
+	slow.say = func(m publish.Message) error {
+		if len(said) == 0 {
+			if err := b.Revoke(ctx, old+1); err != nil {
+				t.Error(err)
+			}
+		}
+		said = append(said, m.Topic()+" "+string(m.Payload()))
+		return nil
+	}
+	for range 2 { // the second time it looks anew
+		if _, err := h.step(ctx, slow, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(said) != 2 || said[0] != motionState+" " || said[1] != publish.DiscoveryTopic("homeassistant", "front")+" " {
+		t.Errorf("said: %q", said)
+	}
+}
+
+// TestP3_RevokedWhileItIsShown: what tells Home Assistant of a grant is on its way when
+// that is taken back, or replaced. The connection is cut before that returns; but not if
+// another's grant is.
+func TestP3_RevokedWhileItIsShown(t *testing.T) {
+	b := newBench(t)
+	h := heraldOf(t, b)
+	b.tells("bob", event.Motion, event.Everything)
+	b.know()
+	b.grantRing(event.Details)
+	cut := false
+	v := voice{cut: func() { cut = true }}
+	shown := func(act func() error) {
+		t.Helper()
+		cut = false
+		v.say = func(m publish.Message) error {
+			if len(m.Payload()) == 0 {
+				return nil
+			}
+			if err := act(); err != nil {
+				t.Error(err)
+			}
+			if cut {
+				return errors.New("cut")
+			}
+			return nil
+		}
+		h.connected()
+		if _, err := h.step(ctx, v, true); (err != nil) != cut {
+			t.Error(err)
+		}
+	}
+	if shown(func() error { return b.Revoke(ctx, 1) }); cut {
+		t.Error("cut for what is not shown")
+	}
+	if shown(func() error { return b.Revoke(ctx, 2) }); !cut {
+		t.Error("not cut")
+	}
+}
+
+// Somebody starts Home Assistant again and again, or the broker drops every connection
+// after a minute. Each state that is told for that is on record twice and for ever, so there
+// is an end to it.
+func TestAskedAgainForADay(t *testing.T) {
+	for name, ask := range map[string]func(*bench, *fakeSession){
+		"births":     func(b *bench, _ *fakeSession) { b.AskedAgain() },
+		"reconnects": func(_ *bench, s *fakeSession) { s.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sessions := make(chan *fakeSession, 1)
+				b := newBenchWith(t, func(o *Options) {
+					withHome(o)
+					o.Connect = func(context.Context) (Session, error) {
+						s := newFakeSession()
+						sessions <- s
+						return s, nil
+					}
+				})
+				g := b.grant(event.Details)
+				awake(t, b.eye())
+				const hours = 24
+				p, _ := b.Policy()
+				b.clock.judge(p.Grants()[g-1].From.Add(time.Minute), true) // the grant outlasts the day
+				s := <-sessions
+				for range hours * 60 {
+					time.Sleep(time.Minute)
+					ask(b, s)
+					select {
+					case s = <-sessions:
+					default:
+					}
+				}
+				if n := len(b.recordedStates()); n < hours || n > againAtOnce+hours+2 {
+					t.Errorf("told again %d times in %d hours", n, hours)
+				}
+				go func() {
+					for range sessions {
+					}
+				}()
+				b.stop()
+				close(sessions)
+			})
+		})
+	}
+}
+
+// A broker that hangs up over what is announced, because this account may not write
+// there, keeps no event from anybody.
+func TestEventsBeforeAnnouncements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var took []publish.Message // events
+		announced := 0
+		b := newBenchWith(t, func(o *Options) {
+			withHome(o)
+			o.Connect = func(context.Context) (Session, error) {
+				s := newFakeSession()
+				s.announce = func(m publish.Message) error {
+					announced++
+					s.Close()
+					return errors.New("it hung up")
+				}
+				s.publish = func(_ context.Context, m publish.Message) error {
+					took = append(took, m)
+					return nil
+				}
+				return s, nil
+			}
+		})
+		b.know()
+		b.grantRing(event.Details)
+		awake(t, b.eye())
+		const rings = 20
+		for i := range rings {
+			if _, err := b.Ring(ctx); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			if got := len(took); got != i+1 {
+				t.Fatalf("%d rings of %d were told within seconds", got, i+1)
+			}
+			b.bell.quota.left = ringsAtOnce
+			time.Sleep(time.Minute)
+		}
+		if announced < 3 || announced > 12 {
+			t.Errorf("announced %d times", announced)
+		}
+		b.stop()
+	})
 }

@@ -3,13 +3,11 @@ package gate
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
 	"doorbelld/internal/clock"
 	"doorbelld/internal/event"
-	"doorbelld/internal/ledger"
 	"doorbelld/internal/link"
 )
 
@@ -68,19 +66,13 @@ func (in *intake) heard(ctx context.Context, m link.FromEye) error {
 		if err != nil {
 			return err
 		}
-		_, err = in.register.happened(ctx, e)
-		return in.unlessFault(err)
-	}
-	return fmt.Errorf("it says %T", m)
-}
-
-// unlessFault drops a ledger's fault, for which no eye is to blame: the keeper has
-// spoken of it, and denies.
-func (in *intake) unlessFault(err error) error {
-	if errors.Is(err, ledger.ErrBroken) {
+		// What cannot be recorded is told to nobody, for which no eye is to blame.
+		if _, err := in.register.happened(ctx, e); err != nil {
+			in.register.keeper.unreleased(err)
+		}
 		return nil
 	}
-	return err
+	return fmt.Errorf("it says %T", m)
 }
 
 // event makes a whole event out of a sighting.
@@ -144,8 +136,8 @@ func (in *intake) gone(ctx context.Context) {
 		if at.After(e.At) {
 			e.At = at
 		}
-		if _, err := in.register.happened(ctx, e); in.unlessFault(err) != nil {
-			in.register.keeper.log.Error("the end of what an eye saw is not told", "error", err)
+		if _, err := in.register.happened(ctx, e); err != nil {
+			in.register.keeper.unreleased(err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,16 +26,19 @@ type keeper struct {
 	clock  Clock
 	log    *slog.Logger
 
-	acts sync.Mutex // one act at a time: from the policy to the ledger and back
+	acts     sync.Mutex // one act at a time: from the policy to the ledger and back
+	dropping sync.Mutex // one at a time makes room in the outbox
 
 	mu      sync.Mutex // guards what follows; never held over I/O but what the clock asks once a second
 	policy  consent.Policy
+	changes int          // of the policy
 	unread  error        // why the policy is not all that the owner decided; nil if it is
 	uses    consent.Uses // of the grants that have a rate
 	boot    string       // during which the owner vouched for the clock
 	fault   error        // why the ledger cannot be relied on; nil while it can
 	current *onItsWay
 	queue   *queue
+	untold  bool      // the last that happened could not be recorded, of which was spoken
 	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
 	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
 	countedEnds time.Duration
@@ -45,6 +49,7 @@ type keeper struct {
 	ends    time.Time                // ends up to this one are on record, though it cannot be read which
 
 	requests, faults *seldom
+	pauses           quota // that others than the owner asked for; guarded by acts
 
 	changed chan struct{} // has room for one: something that Wanted depends on may have changed
 	wake    func()        // tells the sender the same; set before the first change
@@ -52,15 +57,15 @@ type keeper struct {
 
 // onItsWay is the message that is being sent.
 type onItsWay struct {
-	grant consent.GrantID
-	cut   func() // ends the connection; when it has returned no byte more goes out
+	grants []consent.GrantID // by whose leave
+	cut    func()            // ends the connection; when it has returned no byte more goes out
 }
 
 // newKeeper rebuilds the policy from the ledger, which must not be in use by
 // anybody else.
 func newKeeper(ctx context.Context, l Ledger, b Bounds, c Clock, log *slog.Logger) (*keeper, error) {
 	k := &keeper{ledger: l, clock: c, log: log, changed: make(chan struct{}, 1), wake: func() {}, marks: map[consent.GrantID]mark{}, expired: map[consent.GrantID]bool{},
-		requests: newSeldom(), faults: newSeldom()}
+		requests: newSeldom(), faults: newSeldom(), pauses: newQuota(requestsAtOnce, 1/requestEvery.Seconds(), c.Monotonic())}
 	if err := k.read(ctx); err != nil {
 		if !errors.Is(err, errUnread) {
 			return nil, err
@@ -169,11 +174,7 @@ func (k *keeper) widen(ctx context.Context, c consent.Change) error {
 	}
 	k.mu.Lock()
 	k.note(c, k.policy, index, m.Now)
-	k.policy = next
-	var cut func()
-	if k.current != nil && next.Successor(k.current.grant) != 0 {
-		cut = k.current.cut
-	}
+	cut := k.turnTo(next, func(id consent.GrantID) bool { return next.Successor(id) != 0 })
 	k.mu.Unlock()
 	k.nudge()
 	if cut != nil {
@@ -208,12 +209,8 @@ func (k *keeper) narrow(ctx context.Context, began time.Time, c consent.Change, 
 		}
 		return refused(err)
 	}
-	k.policy = next
+	cut := k.turnTo(next, forbids)
 	m, _ := k.moment()
-	var cut func()
-	if k.current != nil && forbids(k.current.grant) {
-		cut = k.current.cut
-	}
 	k.mu.Unlock()
 	k.nudge()
 	if cut != nil {
@@ -228,6 +225,17 @@ func (k *keeper) narrow(ctx context.Context, began time.Time, c consent.Change, 
 	defer k.mu.Unlock()
 	k.note(c, before, index, m.Now)
 	return nil
+}
+
+// turnTo lets another policy act. It gives how to cut what is on its way under a grant
+// that this forbids, nil if nothing is. k.mu is held.
+func (k *keeper) turnTo(next consent.Policy, forbids func(consent.GrantID) bool) (cut func()) {
+	k.policy = next
+	k.changes++
+	if k.current == nil || !slices.ContainsFunc(k.current.grants, forbids) {
+		return nil
+	}
+	return k.current.cut
 }
 
 // notRecorded is what a narrowing says that acts and is not on disk.
@@ -383,28 +391,32 @@ func (k *keeper) release(r consent.Record, cut func()) (rel consent.Release, d c
 	if !rel.Valid() {
 		return rel, d, nil
 	}
-	mine := &onItsWay{grant: rel.Grant(), cut: cut}
+	return rel, d, k.goes([]consent.GrantID{rel.Grant()}, cut)
+}
+
+// announce lets what was made out of the policy after so many changes begin, as on its
+// way under the grants that it tells of, until done is called; but not if the owner
+// decided otherwise since, which ok tells.
+func (k *keeper) announce(changes int, grants []consent.GrantID, cut func()) (done func(), ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.changes != changes {
+		return nil, false
+	}
+	return k.goes(grants, cut), true
+}
+
+// goes notes what is on its way until done is called. k.mu is held.
+func (k *keeper) goes(grants []consent.GrantID, cut func()) (done func()) {
+	mine := &onItsWay{grants, cut}
 	k.current = mine
-	return rel, d, func() {
+	return func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if k.current == mine {
 			k.current = nil
 		}
 	}
-}
-
-// settle records what became of a release and takes it out of the outbox.
-func (k *keeper) settle(ctx context.Context, o outcome) error {
-	body, err := encode(o)
-	if err != nil {
-		return err
-	}
-	if err := k.ledger.Settle(context.WithoutCancel(ctx), stamp(k.now()), o.Release, body); err != nil {
-		return k.broken(err)
-	}
-	k.settled(o.Release)
-	return nil
 }
 
 // snapshot gives the policy as it is now.

@@ -14,14 +14,21 @@ const settleEvery = time.Second
 // settleAgain is how soon that is tried again after it failed.
 const settleAgain = time.Minute
 
-// pause denies everything for d, or until it is ended if d is zero. One that would
-// lengthen the pause that runs by less than least changes nothing, which changed tells.
+// What others than the owner ask for lasts longer than asked for rather than shorter, so that
+// there are not too many records of it: each stays.
+const (
+	pauseStep = 10 * time.Minute // from the end of a pause to the next one that it is put off to
+	longPause = time.Hour        // of who asked for many
+)
+
+// pause denies everything for d, or until it is ended if d is zero. If step is not zero
+// the pause that runs is put off by so much, or not at all, which changed tells.
 //
 // While the clock is not trusted the end is kept on the monotonic clock, which
 // nobody sets, but which means nothing to another run: the ledger holds the length
 // alone, and a daemon that is started again counts all of it anew. So a restart
 // makes such a pause longer, by its own length at the most, and never shorter.
-func (k *keeper) pause(ctx context.Context, d, least time.Duration) (changed bool, err error) {
+func (k *keeper) pause(ctx context.Context, d, step time.Duration) (changed bool, err error) {
 	began := time.Now()
 	k.acts.Lock()
 	defer k.acts.Unlock()
@@ -29,21 +36,28 @@ func (k *keeper) pause(ctx context.Context, d, least time.Duration) (changed boo
 	m, _ := k.moment()
 	until, paused := k.policy.PausedUntil(m.Now)
 	counted := k.policy.Counted() > 0
-	ends := k.clock.Monotonic() + d
-	var enough bool
-	switch {
-	case !paused:
-	case counted:
-		enough = ends < k.countedEnds+least
-	case until.IsZero():
-		enough = true
-	default:
-		enough = m.ClockTrusted && m.Now.Add(d).Before(until.Add(least))
+	mono := k.clock.Monotonic()
+	if step > 0 {
+		longer := step // than the pause that runs, if that is known
+		switch {
+		case !paused:
+		case counted:
+			longer = mono + d - k.countedEnds
+		case until.IsZero():
+			longer = 0
+		case m.ClockTrusted:
+			longer = m.Now.Add(d).Sub(until)
+		}
+		if longer < time.Minute {
+			k.mu.Unlock()
+			return false, nil
+		}
+		d += max(0, step-longer)
+		if !k.pauses.take(mono) {
+			d = max(d, longPause)
+		}
 	}
-	if enough && least > 0 {
-		k.mu.Unlock()
-		return false, nil
-	}
+	ends := mono + d
 	c := consent.Pause{}
 	switch {
 	case d == 0:

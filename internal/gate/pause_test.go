@@ -247,3 +247,36 @@ func TestPauseThatIsNotSettledAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// Whatever a broker asks for, day and night: what is on record of it has bounds, and no
+// pause is shorter than it was asked for.
+func TestPausesByMessageForADay(t *testing.T) {
+	const hours = 24
+	for name, tc := range map[string]struct{ minutes, every int }{
+		"the longest, each minute":       {1440, 1},
+		"the shortest, when it is over":  {1, 2},
+		"a little longer than what runs": {7, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			now := time.Now()
+			b.clock.judge(now, true)
+			for range hours * 60 / tc.every {
+				if err := b.PauseByMessage(ctx, tc.minutes); err != nil {
+					t.Fatal(err)
+				}
+				p, m := b.Policy()
+				wanted := m.Now.Add(time.Duration(tc.minutes)*time.Minute - time.Minute)
+				if until, paused := p.PausedUntil(m.Now); !paused || until.Before(wanted) || until.After(wanted.Add(longPause)) {
+					t.Fatalf("asked for %d minutes at %v: paused until %v", tc.minutes, m.Now, until)
+				}
+				now = now.Add(time.Duration(tc.every) * time.Minute)
+				b.clock.judge(now, true)
+				b.clock.skip(time.Duration(tc.every) * time.Minute)
+			}
+			if n, most := len(b.leaves(ledger.KindPause)), requestsAtOnce+hours*int(time.Hour/pauseStep); n > most {
+				t.Errorf("%d pauses on record, want %d at most", n, most)
+			}
+		})
+	}
+}

@@ -15,10 +15,20 @@ func newQuota(most, perSecond float64, now time.Duration) quota {
 	return quota{most: most, perSecond: perSecond, left: most, filled: now}
 }
 
-// take uses one up, and reports whether there was one.
-func (q *quota) take(now time.Duration) bool {
+func (q *quota) fill(now time.Duration) {
 	q.left = min(q.most, q.left+q.perSecond*(now-q.filled).Seconds())
 	q.filled = now
+}
+
+// wait gives how long there will be none.
+func (q *quota) wait(now time.Duration) time.Duration {
+	q.fill(now)
+	return time.Duration(max(0, 1-q.left) / q.perSecond * float64(time.Second))
+}
+
+// take uses one up, and reports whether there was one.
+func (q *quota) take(now time.Duration) bool {
+	q.fill(now)
 	if q.left < 1 {
 		return false
 	}

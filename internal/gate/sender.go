@@ -39,8 +39,12 @@ const (
 	lastRefused  = 10 * time.Minute
 	lastWord     = time.Second      // for a message that is on its way when the daemon ends
 	goodSession  = 10 * time.Second // a session that lasted so long begins anew with firstRetry
-	holdTime     = time.Second      // before asking again while the clock or the ledger is not to be trusted
-	sweepRows    = 256
+	// What is announced by itself, of grants and not of events, is put off for so long if the
+	// connection ended over it: a broker that takes it ill must not keep events from anybody.
+	firstPutOff = 5 * time.Second
+	lastPutOff  = 10 * time.Minute
+	holdTime    = time.Second // before asking again while the clock or the ledger is not to be trusted
+	sweepRows   = 256
 
 	cameraEvery = 5 * time.Second // what is said of the camera changes at most so often
 	forever     = time.Duration(math.MaxInt64)
@@ -67,6 +71,9 @@ type sender struct {
 	cut     atomic.Bool // the keeper ended the session, not the broker; set by any goroutine
 	camera  pictures    // what is said on the camera topic
 	changed time.Time   // when that last became something else
+
+	putOff  time.Duration // for how long announcements are, after the next connection that ends over one
+	silence time.Time     // until when they are now
 }
 
 func (s *sender) run(ctx context.Context) error {
@@ -142,7 +149,7 @@ func (s *sender) serve(ctx context.Context, session Session) {
 		rest, err := s.follow(ctx, session)
 		if err != nil {
 			if ctx.Err() == nil {
-				s.log.Warn("what was granted or taken back was not announced; the next connection begins with it", "error", err)
+				s.log.Warn("what was granted or taken back was not announced; it is tried again", "error", err, "after", s.postpone())
 			}
 			return
 		}
@@ -181,12 +188,31 @@ func (s *sender) follow(ctx context.Context, session Session) (wait time.Duratio
 		s.herald.asked(ctx)
 	default:
 	}
-	say := func(m publish.Message) error {
+	if left := time.Until(s.silence); left > 0 {
+		s.herald.expect()
+		return left, nil
+	}
+	v := voice{cut: s.cutter(session), say: func(m publish.Message) error {
 		ctx, cancel := finishing(ctx)
 		defer cancel()
 		return session.Publish(ctx, m)
+	}}
+	wait, err = s.herald.step(ctx, v, s.camera == flowing)
+	if err == nil {
+		s.putOff = 0
 	}
-	return s.herald.step(ctx, say, s.camera == flowing)
+	return wait, err
+}
+
+// postpone puts off what could not be announced, and gives for how long: not at all if
+// it was the owner's act that ended the session.
+func (s *sender) postpone() time.Duration {
+	if s.cut.Load() {
+		return 0
+	}
+	s.putOff = min(max(2*s.putOff, firstPutOff), lastPutOff)
+	s.silence = time.Now().Add(s.putOff)
+	return s.putOff
 }
 
 // lookAtCamera takes over what is to be said of the camera, but not more often
@@ -232,11 +258,11 @@ func (s *sender) await(ctx context.Context, session Session, wait time.Duration)
 }
 
 // send takes one row out of the outbox: sends it, or settles it unsent. hold
-// means that it has to wait for a trusted clock or a sound ledger. An error means
+// means that it has to wait for a trusted clock, or for a ledger that takes it. An error means
 // that the session is of no more use; the row stays.
 func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hold bool, err error) {
-	if !s.keeper.claim(row.Index) {
-		return false, nil // it made room for another
+	if o, ended := s.keeper.claim(row.Index); ended {
+		return s.settle(ctx, o), nil
 	}
 	defer s.keeper.unclaim()
 	if s.isExpired(row) {
@@ -248,10 +274,7 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		return true, nil
 	}
 	r := consent.Record{Index: row.Index, Grant: out.Grant, Recipient: out.Recipient, Level: out.Level, Event: out.Event, State: out.State, Head: out.Head}
-	release, d, done := s.keeper.release(r, func() {
-		s.cut.Store(true)
-		session.Close()
-	})
+	release, d, done := s.keeper.release(r, s.cutter(session))
 	if !release.Valid() {
 		if d.Reason == consent.ClockFault || d.Reason == consent.LedgerFault {
 			return true, nil
@@ -275,6 +298,14 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 	return s.settle(ctx, outcome{Release: row.Index, Result: delivered, Bytes: bytes}), nil
 }
 
+// cutter gives how the keeper ends a session.
+func (s *sender) cutter(session Session) func() {
+	return func() {
+		s.cut.Store(true)
+		session.Close()
+	}
+}
+
 // tellBytes tells Home Assistant's recipient how much it was sent today, beside what it
 // is sent. What r allowed is delivered even if this is not: the session has ended then.
 func (s *sender) tellBytes(ctx context.Context, session Session, r consent.Release, today int64) {
@@ -295,9 +326,6 @@ func (s *sender) tellBytes(ctx context.Context, session Session, r consent.Relea
 // settle records what became of a row. It is to be held if that failed, of which
 // the keeper has spoken.
 func (s *sender) settle(ctx context.Context, o outcome) (hold bool) {
-	if o.Result == expired {
-		s.tally.expired()
-	}
 	return s.keeper.settle(ctx, o) != nil
 }
 

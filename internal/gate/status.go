@@ -243,12 +243,6 @@ func (t *tally) withdrawn(r consent.Record, why consent.Reason) {
 	add(t.counts.Withdrawn, r.Recipient, why.String())
 }
 
-func (t *tally) expired() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.counts.Expired++
-}
-
 func (t *tally) ignored() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -389,7 +383,7 @@ func (t *tally) into(s *Status) {
 	s.Counts = Counts{
 		Seen: maps.Clone(t.counts.Seen), Decisions: maps.Clone(t.counts.Decisions), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
 		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn),
-		Again: maps.Clone(t.counts.Again), Expired: t.counts.Expired, Ignored: t.counts.Ignored,
+		Again: maps.Clone(t.counts.Again), Ignored: t.counts.Ignored,
 	}
 }
 

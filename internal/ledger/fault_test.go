@@ -163,3 +163,18 @@ func TestFaultTable(t *testing.T) {
 		}
 	}
 }
+
+// TestP5_WhatWaitsCannotBeRead: a file that cannot be asked what waits is not written to
+// either.
+func TestP5_WhatWaitsCannotBeRead(t *testing.T) {
+	l := mustOpen(t, t.TempDir())
+	if err := l.stmt.pending.Close(); err != nil { // what reads it fails from now on
+		t.Fatal(err)
+	}
+	if err := l.Settle(t.Context(), noon, 1, []byte("o")); !errors.Is(err, ErrBroken) {
+		t.Errorf("settling: %v", err)
+	}
+	if _, err := l.Append(t.Context(), noon, KindRecipient, []byte("r")); !errors.Is(err, ErrBroken) {
+		t.Errorf("afterwards: %v", err)
+	}
+}

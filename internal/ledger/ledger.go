@@ -259,7 +259,8 @@ func (l *Ledger) Settle(ctx context.Context, at time.Time, index int64, body []b
 	defer l.give()
 	var n int
 	if err := l.stmt.pending.QueryRowContext(context.WithoutCancel(ctx), index).Scan(&n); err != nil {
-		return fmt.Errorf("ledger: %s: %w", what, err)
+		l.stop = fmt.Errorf("%s: %w", what, err) // a file that cannot be read is not written to
+		return fmt.Errorf("%w: %v", ErrBroken, l.stop)
 	}
 	if n == 0 {
 		return fmt.Errorf("ledger: %s: %w", what, ErrSettled)

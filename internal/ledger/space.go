@@ -28,9 +28,9 @@ const (
 	block       = 4 << 10   // what the reserve is cut by
 )
 
-// narrows reports whether a leaf of k can only take away, and so may use the reserve.
+// narrows reports whether a leaf of k takes something away, and so may use the reserve.
 func (k Kind) narrows() bool {
-	return k == KindRevoke || k == KindRecipientRemoved || k == KindPause || k == KindFault
+	return k == KindRevoke || k == KindRecipientRemoved || k == KindPause
 }
 
 // A load is what is about to be written.

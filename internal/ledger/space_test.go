@@ -46,6 +46,7 @@ func TestP5_Reserve(t *testing.T) {
 	for what, err := range map[string]error{
 		"release": release(),
 		"grant":   errOf(l.Append(ctx, noon, KindGrant, []byte("g"))),
+		"fault":   errOf(l.Append(ctx, noon, KindFault, []byte("f"))), // of which there can be many
 		"room":    l.Room(),
 		"head":    errOf(l.Head(ctx)),
 	} {
@@ -53,7 +54,7 @@ func TestP5_Reserve(t *testing.T) {
 			t.Errorf("%s on a full disk: %v", what, err)
 		}
 	}
-	for _, k := range []Kind{KindRevoke, KindRecipientRemoved, KindPause, KindFault} {
+	for _, k := range []Kind{KindRevoke, KindRecipientRemoved, KindPause} {
 		if _, err := l.Append(ctx, noon, k, []byte("n")); err != nil {
 			t.Errorf("a %v: %v", k, err)
 		}

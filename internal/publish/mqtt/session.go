@@ -211,6 +211,10 @@ func (s *Session) open(ctx context.Context, in *inbox, o Options) error {
 				o.Born()
 			}
 		})
+		if errors.Is(err, publish.ErrRefused) { // which nobody else has to suffer for
+			o.Log.Warn("when Home Assistant starts it is not noticed, and not told the states again", "error", err)
+			err = nil
+		}
 	}
 	if err != nil {
 		return err

@@ -588,6 +588,29 @@ func accept(c net.Conn) error {
 	return nil
 }
 
+// Where Home Assistant says that it has started this account may not read, which is no
+// reason not to connect.
+func TestBirthIsRefused(t *testing.T) {
+	o := options(t, "mqtt://"+fakeBroker(t, func(c net.Conn) {
+		c.Write([]byte{0x20, 2, 0, 0})
+		buf := make([]byte, 4096)
+		for _, answer := range []byte{1, 0x80} { // to the wishes to pause, and to the births
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			c.Write([]byte{0x90, 3, buf[2], buf[3], answer})
+		}
+		if _, err := c.Read(buf); err != nil { // "online"
+			return
+		}
+		at := 4 + int(buf[2])<<8 + int(buf[3])
+		c.Write([]byte{0x40, 2, buf[at], buf[at+1]})
+		io.Copy(io.Discard, c)
+	}))
+	o.Birth, o.Born = "homeassistant/status", func() {}
+	connect(t, o)
+}
+
 func TestHostileBroker(t *testing.T) {
 	connack, suback := []byte{0x20, 2, 0, 0}, append([]byte{0x90, 0xfe, 0x01, 0, 1}, make([]byte, 252)...)
 	const shape = "what no broker should" // stopped before paho reads it
