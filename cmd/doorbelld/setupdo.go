@@ -320,7 +320,9 @@ func (s *firstRun) grant(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.undo = append(s.undo, func() error { return undone(func(ctx context.Context) error { _, err := s.client.Revoke(ctx, made.ID); return err }) })
+		s.undo = append(s.undo, func() error {
+			return undone(func(ctx context.Context) error { _, err := s.client.Revoke(ctx, made.ID); return err })
+		})
 		s.Say("%s: %s %s. Take it back with `doorbelld grant revoke %s`.\n", made.ID, made.Recipient, made.Told(time.Local), made.ID)
 	}
 	return nil
