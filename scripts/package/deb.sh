@@ -28,9 +28,10 @@ for arch; do
 	opencv=${DOORBELLD_OPENCV:-$(scripts/package/opencv.sh "$arch")}
 	DOORBELLD_OPENCV=$opencv scripts/package/programs.sh "$arch" "$lib/doorbelld"
 	mkdir -p "$stage/usr/bin" "$stage/etc/doorbelld" "$doc/examples" \
-		"$lib/systemd/system" "$lib/sysusers.d" "$lib/tmpfiles.d" "$lib/udev/rules.d"
+		"$lib/systemd/system" "$lib/modules-load.d" "$lib/sysusers.d" "$lib/tmpfiles.d" "$lib/udev/rules.d"
 	ln -s ../lib/doorbelld/doorbelld "$stage/usr/bin/doorbelld"
 	cp configs/systemd/doorbelld-gate.service configs/systemd/doorbelld-eye.service configs/systemd/doorbelld-eye.socket "$lib/systemd/system/"
+	cp configs/systemd/modules-load.conf "$lib/modules-load.d/doorbelld.conf"
 	cp configs/systemd/sysusers.conf "$lib/sysusers.d/doorbelld.conf"
 	cp configs/systemd/tmpfiles.conf "$lib/tmpfiles.d/doorbelld.conf"
 	cp configs/systemd/udev.rules "$lib/udev/rules.d/60-doorbelld.rules"

@@ -260,7 +260,7 @@ func contents(t *testing.T, folder, deb string) {
 		}
 		if !slices.ContainsFunc([]string{
 			"/usr/bin/doorbelld", "/usr/lib/doorbelld/", "/usr/lib/systemd/system/doorbelld-", "/usr/lib/sysusers.d/doorbelld.conf",
-			"/usr/lib/tmpfiles.d/doorbelld.conf", "/usr/lib/udev/rules.d/60-doorbelld.rules", "/usr/share/doc/doorbelld/",
+			"/usr/lib/tmpfiles.d/doorbelld.conf", "/usr/lib/modules-load.d/doorbelld.conf", "/usr/lib/udev/rules.d/60-doorbelld.rules", "/usr/share/doc/doorbelld/",
 			"/usr/share/man/man", "/usr/share/bash-completion/completions/doorbelld", "/usr/share/zsh/vendor-completions/_doorbelld", "/usr/share/fish/vendor_completions.d/doorbelld.fish",
 		}, func(place string) bool { return strings.HasPrefix(name, place) }) {
 			t.Errorf("%s has no business there", name)

@@ -58,7 +58,7 @@ func settings(t *testing.T, unit string) map[string][]string {
 // again.
 func TestUnits(t *testing.T) {
 	devices := map[string][]string{
-		"doorbelld-eye.service":  {"char-video4linux rw", "char-media rw", "char-dma_heap rw"},
+		"doorbelld-eye.service":  {"char-81 rw", "char-media rw", "char-dma_heap rw"},
 		"doorbelld-gate.service": {"char-gpiochip rw"},
 	}
 	var memory int
