@@ -127,7 +127,8 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{dir: dir, lock: lock, turn: make(chan struct{}, 1)}
+	l := newLedger(dir)
+	l.lock = lock
 	defer func() {
 		if errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w; "+wayOut, err, filepath.Join(dir, FileName))
@@ -493,6 +494,9 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 		var k Kind
 		if err := k.UnmarshalText(kind); err != nil {
 			k = 0 // a newer doorbelld knows more kinds; the tree is the same
+			if l.foreign == noLeaf {
+				l.foreign = index
+			}
 		}
 		if err := gone.see(index, at, k, body); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
