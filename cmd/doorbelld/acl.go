@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -87,7 +88,13 @@ func accessTable(ctx context.Context, g *globals) (access.Table, error) {
 	if err != nil {
 		return t, err
 	}
-	t.Recipients, err = client.Recipients(ctx)
+	status, err := client.Status(ctx)
+	if err == nil && status.Policy != "" {
+		err = unreadPolicy(status.Policy)
+	}
+	if err == nil {
+		t.Recipients, err = client.Recipients(ctx)
+	}
 	if errors.Is(err, console.ErrNotRunning) {
 		t.Recipients, err = recordedRecipients(ctx, cfg)
 	}
@@ -110,12 +117,20 @@ func recordedRecipients(ctx context.Context, cfg *config.Config) (_ []consent.Re
 		return nil, stateError(err)
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	g, err := gate.New(ctx, gate.Options{Ledger: l, Clock: clock.New(clock.Real())})
+	g, err := gate.New(ctx, gate.Options{Ledger: l, Clock: clock.New(clock.Real()), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
-	policy, _ := g.Policy()
+	policy, m := g.Policy()
+	if !m.PolicySound {
+		return nil, unreadPolicy(g.Status().Policy)
+	}
 	return policy.Recipients(), nil
+}
+
+// unreadPolicy refuses to write down who there is while that is not known: it would be nobody.
+func unreadPolicy(why string) error {
+	return exitError{exitRefused, fmt.Errorf("who there is cannot be read: %s: install the doorbelld that wrote it, or a newer one", why)}
 }
 
 // compareACL prints what differs.

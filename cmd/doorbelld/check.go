@@ -215,7 +215,7 @@ func whoWouldBeTold(ctx context.Context, cfg *config.Config) (_ []string, err er
 		return nil, stateError(err)
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	g, err := gate.New(ctx, gate.Options{Ledger: l, Clock: clock.New(clock.Real())})
+	g, err := gate.New(ctx, gate.Options{Ledger: l, Clock: clock.New(clock.Real()), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

@@ -267,7 +267,7 @@ func newLedgerShow(g *globals) *cobra.Command {
 				{"signed", either(signed, "yes: it is under the newest signed head", "not yet: no signed head covers it", "")},
 			}
 			if !found.Erased {
-				rows = append(rows, []string{"body", string(found.Body)})
+				rows = append(rows, []string{"body", gate.Printable(string(found.Body))})
 			}
 			return table(c.OutOrStdout(), rows...)
 		},

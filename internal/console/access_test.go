@@ -138,6 +138,9 @@ func TestTheHouseholdAsks(t *testing.T) {
 	if _, paused := mustPolicy(o).PausedUntil(o.now); !paused {
 		t.Error("nothing is paused")
 	}
+	if o.household != 1 || o.pauseReceipts != 0 {
+		t.Errorf("%d pauses of the household's, %d receipts of pauses", o.household, o.pauseReceipts)
+	}
 }
 
 // serveAt serves o at path until the test ends.

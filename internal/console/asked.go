@@ -126,15 +126,23 @@ func (a asked) report(ctx context.Context, s span) (any, error) {
 	return stream(func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }), nil
 }
 
-// pause answers with the pause that is in force, which may be a longer one.
+// pause answers with the pause that is in force, which may be a longer one. Receipts are
+// the owner's: others would fill their folder.
 func (a asked) pause(ctx context.Context, p pause) (any, error) {
 	if p.Seconds < 0 || p.Seconds > int64(MaxPause/time.Second) {
 		return nil, invalid("a pause lasts up to %d days, or until `doorbelld resume`", int(MaxPause/(24*time.Hour)))
 	}
-	if err := a.Pause(ctx, time.Duration(p.Seconds)*time.Second); err != nil {
+	owner, act := callerOf(ctx).role == TheOwner, a.PauseByHousehold
+	if owner {
+		act = a.Pause
+	}
+	if err := act(ctx, time.Duration(p.Seconds)*time.Second); err != nil {
 		return nil, err
 	}
 	made := Paused{PauseStatus: a.Status().Paused}
+	if !owner {
+		return made, nil
+	}
 	switch k, err := a.PauseReceipt(ctx); {
 	case err != nil:
 		a.log.Warn("no receipt of the pause", "error", err)

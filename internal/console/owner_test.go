@@ -18,12 +18,14 @@ import (
 type heldOwner struct {
 	now time.Time
 
-	mu      sync.Mutex
-	policy  consent.Policy
-	trusted bool
-	fault   error         // of each act, if not nil
-	acting  chan struct{} // gets a value when an act begins, if not nil
-	hold    chan struct{} // each act waits for it to close, if not nil
+	mu                       sync.Mutex
+	policy                   consent.Policy
+	trusted                  bool
+	fault                    error // of each act, if not nil
+	household, pauseReceipts int   // pauses of the household's, and receipts of pauses; guarded by mu
+
+	acting chan struct{} // gets a value when an act begins, if not nil
+	hold   chan struct{} // each act waits for it to close, if not nil
 }
 
 func newOwner() *heldOwner {
@@ -111,6 +113,13 @@ func (o *heldOwner) Pause(_ context.Context, d time.Duration) error {
 	return o.apply(c)
 }
 
+func (o *heldOwner) PauseByHousehold(ctx context.Context, d time.Duration) error {
+	o.mu.Lock()
+	o.household++
+	o.mu.Unlock()
+	return o.Pause(ctx, d)
+}
+
 func (o *heldOwner) Confirm(_ context.Context, id consent.GrantID) (consent.Grant, error) {
 	if err := o.apply(consent.Confirm{Grant: id, From: o.now}); err != nil {
 		return consent.Grant{}, err
@@ -126,6 +135,9 @@ func (o *heldOwner) Receipt(_ context.Context, id consent.GrantID) (gate.Kept, e
 }
 
 func (o *heldOwner) PauseReceipt(context.Context) (gate.Kept, error) {
+	o.mu.Lock()
+	o.pauseReceipts++
+	o.mu.Unlock()
 	return gate.Kept{Path: "/receipts/pause", Note: "signed"}, nil
 }
 

@@ -36,6 +36,7 @@ type Owner interface {
 	Simulate(context.Context, gate.Proposal) (gate.Trial, error)
 	Report(ctx context.Context, from, to time.Time) (gate.Report, error)
 	Pause(context.Context, time.Duration) error
+	PauseByHousehold(context.Context, time.Duration) error
 	Resume(context.Context) error
 	Ring(context.Context) (told []string, err error)
 	ConfirmClock(context.Context) (gate.ClockStatus, error)
@@ -122,6 +123,12 @@ func serve(ctx context.Context, l net.Listener, o Options) error {
 
 // callerKey is where a connection's caller stands in its requests' contexts.
 type callerKey struct{}
+
+// callerOf gives who asks; if that is not known, a stranger.
+func callerOf(ctx context.Context) caller {
+	who, _ := ctx.Value(callerKey{}).(caller)
+	return who
+}
 
 // An endpoint answers one kind of request. A nil answer is an empty one.
 type endpoint func(ctx context.Context, body []byte) (any, error)
@@ -223,7 +230,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer gives the status and what to write; nil is nothing.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) (int, any) {
-	who, _ := r.Context().Value(callerKey{}).(caller) // the zero caller is a stranger
+	who := callerOf(r.Context())
 	endpoint := r.Method + " " + r.URL.Path
 	if who.role == Stranger {
 		h.log.Warn("somebody else asked at the owner's socket", "uid", who.uid)

@@ -15,17 +15,26 @@ import (
 func (r *register) again(ctx context.Context, p place) (consent.Reason, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	state := consent.On
-	e, d, on := r.goingOn(p, event.ID{})
-	if !on {
-		state, e = consent.Off, event.Event{Category: p.category, Phase: event.End}
+	t := telling{event: event.Event{Category: p.category, Phase: event.End}}
+	state := consent.Off
+	a, known, d := r.goingOn(p, event.ID{})
+	if a != nil {
+		state = consent.On
+		t.event, t.begins = known.last, d.Grant != known.grant
+		t.event.Phase = event.Update
+	} else {
 		d = r.keeper.quiet(p)
 	}
 	if !d.Allowed() {
 		return d.Reason, nil
 	}
-	if err := r.keeper.commitState(ctx, d, e, state); err != nil {
+	t.Decision = d
+	if err := r.keeper.commitState(ctx, t, state); err != nil {
 		return consent.LedgerFault, err
+	}
+	if a != nil { // from here on it is told under that grant, and counted there
+		known.grant = d.Grant
+		a.tales[p.category] = known
 	}
 	r.tally.toldAgain(p)
 	r.wake()
@@ -33,24 +42,25 @@ func (r *register) again(ctx context.Context, p place) (consent.Reason, error) {
 }
 
 // goingOn gives, of what goes on in a place as far as its recipient knows, the thing
-// told of last that is not id, and by whose leave that may be told now. r.mu is held.
-func (r *register) goingOn(p place, id event.ID) (last event.Event, d consent.Decision, ok bool) {
+// told of last that is not id, in whose account it is, and by whose leave that may be told
+// now; no account if nothing does. r.mu is held.
+func (r *register) goingOn(p place, id event.ID) (in *account, last tale, d consent.Decision) {
 	for _, v := range r.visits {
 		a := v.told[p.recipient]
 		if a == nil {
 			continue
 		}
 		t, there := a.tales[p.category]
-		if !there || t.ended || t.last.ID == id || ok && t.last.At.Before(last.At) {
+		if !there || t.ended || t.last.ID == id || in != nil && t.last.At.Before(last.last.At) {
 			continue
 		}
 		e := t.last
 		e.Phase = event.Update
 		if may := r.keeper.decideFor(e, p.recipient, t.grant); may.Allowed() && may.Level >= event.Details {
-			last, d, ok = e, may, true
+			in, last, d = a, t, may
 		}
 	}
-	return last, d, ok
+	return in, last, d
 }
 
 // quiet asks whether a recipient may be told that nothing goes on.
@@ -79,15 +89,20 @@ func (k *keeper) lookAt() (p consent.Policy, m consent.Moment, changes int) {
 
 // commitState records a state that is allowed to be told again, before a byte of it
 // goes out.
-func (k *keeper) commitState(ctx context.Context, d consent.Decision, e event.Event, s consent.State) error {
-	body, err := encode(releaseBody{Grant: d.Grant, Recipient: d.Recipient, Category: e.Category, Level: d.Level, Event: e.ID, Phase: e.Phase, State: s})
+func (k *keeper) commitState(ctx context.Context, t telling, s consent.State) error {
+	e := t.event
+	body, err := encode(releaseBody{Grant: t.Grant, Recipient: t.Recipient, Category: e.Category, Level: t.Level, Event: e.ID, Phase: e.Phase, Begins: t.begins, State: s})
 	if err != nil {
 		return err
 	}
-	out, err := encode(outgoing{Grant: d.Grant, Recipient: d.Recipient, Level: d.Level, Event: e, State: s})
+	out, err := encode(outgoing{Grant: t.Grant, Recipient: t.Recipient, Level: t.Level, Event: e, State: s})
 	if err != nil {
 		return err
 	}
 	at := k.now().Now
-	return k.enqueue(ctx, at, []ledger.Entry{{Body: body, Outbox: out, Deadline: at.Add(stateTTL)}}, func(int) string { return d.Recipient })
+	if err := k.enqueue(ctx, at, []ledger.Entry{{Body: body, Outbox: out, Deadline: at.Add(stateTTL)}}, func(int) string { return t.Recipient }); err != nil {
+		return err
+	}
+	k.used(at, t)
+	return nil
 }

@@ -18,8 +18,8 @@ const (
 	ringEvery   = 10 * time.Second // in the long run
 )
 
-// heldMinutes is the pause for which the button was held.
-const heldMinutes = 60
+// heldFor is the pause for which the button was held.
+const heldFor = time.Hour
 
 // bell bounds how often it can ring, whoever rings it.
 type bell struct {
@@ -54,7 +54,7 @@ func (g *Gate) Pressed(ctx context.Context, at time.Duration) {
 // Held takes a button that was held: an hour's pause, by the way that a message
 // of the broker's goes. Like that it can narrow and nothing else.
 func (g *Gate) Held(ctx context.Context) {
-	if err := g.pauseAsked(ctx, byButton, heldMinutes); err != nil {
+	if err := g.pauseAsked(ctx, byButton, heldFor); err != nil {
 		g.options.Log.Error("a pause that the button asked for is not recorded; nothing is sent all the same", "error", err)
 	}
 }

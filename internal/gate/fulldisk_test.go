@@ -22,6 +22,7 @@ type fullDisk struct {
 	mu       sync.Mutex
 	releases bool // are refused
 	settles  bool // likewise: what was kept for them is used up as well
+	appends  bool // likewise
 	asked    int  // how often it was asked what waits
 }
 
@@ -30,6 +31,20 @@ func (f *fullDisk) fill(releases, settles bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.releases, f.settles, f.asked = releases, settles, 0
+}
+
+// fillAppends has all that is appended refused.
+func (f *fullDisk) fillAppends() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.appends = true
+}
+
+func (f *fullDisk) Append(ctx context.Context, at time.Time, kind ledger.Kind, body []byte) (int64, error) {
+	if err := f.refuses(&f.appends); err != nil {
+		return 0, err
+	}
+	return f.Ledger.Append(ctx, at, kind, body)
 }
 
 // refuses gives ErrFull if it is.

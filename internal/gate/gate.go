@@ -156,7 +156,11 @@ func (g *Gate) RemoveRecipient(ctx context.Context, name string) error {
 	for _, grant := range g.keeper.snapshot().Grants() {
 		theirs[grant.ID] = grant.Recipient == name
 	}
-	return g.keeper.narrow(ctx, began, consent.RemoveRecipient{Name: name}, func(id consent.GrantID) bool { return theirs[id] })
+	err := g.keeper.narrow(ctx, began, consent.RemoveRecipient{Name: name}, func(id consent.GrantID) bool { return theirs[id] })
+	if !isRefused(err) {
+		g.sent.forget(name)
+	}
+	return err
 }
 
 // A Draft is a grant that the owner asks for. What may be left out is a limit that
@@ -266,15 +270,20 @@ func (g *Gate) Pause(ctx context.Context, d time.Duration) error {
 // fill the ledger, one may last longer than it asks for; see pauseAsked. That it was asked for is
 // recorded, with the answer.
 func (g *Gate) PauseByMessage(ctx context.Context, minutes int) error {
-	return g.pauseAsked(ctx, byMessage, minutes)
+	return g.pauseAsked(ctx, byMessage, time.Duration(minutes)*time.Minute)
+}
+
+// PauseByHousehold is Pause for somebody of the household, under the rules of PauseByMessage.
+func (g *Gate) PauseByHousehold(ctx context.Context, d time.Duration) error {
+	return g.pauseAsked(ctx, byHousehold, d)
 }
 
 // pauseAsked pauses for somebody who is not the owner. One that lengthens the pause by less
 // than a minute changes nothing; one that lengthens it at all does so by pauseStep at least;
 // and who asks for many is given pauses of longPause.
-func (g *Gate) pauseAsked(ctx context.Context, by asker, minutes int) error {
-	changed, err := g.keeper.pause(ctx, time.Duration(minutes)*time.Minute, pauseStep)
-	r := request{By: by, Asked: askedPause, Minutes: minutes, Answer: answerDone}
+func (g *Gate) pauseAsked(ctx context.Context, by asker, d time.Duration) error {
+	changed, err := g.keeper.pause(ctx, d, pauseStep)
+	r := request{By: by, Asked: askedPause, Minutes: int((d + time.Minute - 1) / time.Minute), Answer: answerDone}
 	switch {
 	case err != nil:
 		r.Answer = answerFailed

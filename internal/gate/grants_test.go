@@ -491,3 +491,20 @@ func TestAfterARestartNothingMoreIsAllowed(t *testing.T) {
 		t.Errorf("it says little: %d allowed", more)
 	}
 }
+
+// foreigner is a Ledger with a leaf of a kind that a newer doorbelld knows.
+type foreigner struct{ Ledger }
+
+func (foreigner) Foreign() (int64, bool) { return 3, true }
+
+// TestP5_AKindThatIsNotKnown: what it says might be a limit, so that nothing is told.
+func TestP5_AKindThatIsNotKnown(t *testing.T) {
+	dir := t.TempDir()
+	b := openBench(t, dir)
+	b.grant(event.Details)
+	b.stop()
+	b = openBenchWith(t, dir, func(o *Options) { o.Ledger = foreigner{o.Ledger} })
+	if s := b.Status(); !strings.Contains(s.Policy, "leaf 3") || len(s.Want.Categories) > 0 {
+		t.Errorf("policy %q, wanted %v", s.Policy, s.Want.Categories)
+	}
+}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -200,31 +201,26 @@ func (h *herald) speak(ctx context.Context, policy consent.Policy, m consent.Mom
 // under that. In a fault nobody knows what has ended by itself: only what was taken back
 // has.
 func (h *herald) withdraw(policy consent.Policy, m consent.Moment, faulty bool, say saying) error {
-	before, now := h.memory.kept.Giving, policy.Telling(m)
+	before, now := h.memory.kept.Giving, stating(policy, m)
 	if faulty {
 		now = nil
-		for _, id := range before {
-			if why := policy.Standing(id, m.Now); why != consent.Revoked && why != consent.Superseded && why != consent.NoGrant {
-				now = append(now, id)
+		all := policy.Grants()
+		for _, x := range before {
+			known := int(x.Grant) <= len(all) && givingOf(all[x.Grant-1]) == x
+			if why := policy.Standing(x.Grant, m.Now); known && why != consent.Revoked && why != consent.Superseded {
+				now = append(now, x)
 			}
 		}
 	}
 	if slices.Equal(before, now) {
 		return nil
 	}
-	grants := policy.Grants()
-	var gone []consent.GrantID
-	for _, id := range before {
-		if !slices.Contains(now, id) && int(id) <= len(grants) {
-			gone = append(gone, id)
-		}
-	}
 	fresh := h.begin(now)
 	said := map[place]bool{}
-	for _, id := range gone {
-		p := placeOf(grants[id-1])
-		message, ok := publish.Withdrawn(h.device, grants[id-1])
-		if !ok || said[p] {
+	for _, x := range before {
+		p := x.place()
+		message, ok := publish.Withdrawn(h.device, p.recipient, p.category)
+		if !ok || said[p] || slices.Contains(now, x) {
 			continue
 		}
 		if err := say(message); err != nil {
@@ -232,8 +228,8 @@ func (h *herald) withdraw(policy consent.Policy, m consent.Moment, faulty bool, 
 		}
 		said[p] = true
 	}
-	for _, id := range now {
-		if p := placeOf(grants[id-1]); said[p] || slices.Contains(fresh, id) {
+	for _, x := range now {
+		if p := x.place(); said[p] || slices.Contains(fresh, x) {
 			h.schedule(p, false)
 		}
 	}
@@ -241,18 +237,27 @@ func (h *herald) withdraw(policy consent.Policy, m consent.Moment, faulty bool, 
 	return nil
 }
 
+// stating lists under which grants a state is told at m.
+func stating(policy consent.Policy, m consent.Moment) (all []giving) {
+	grants := policy.Grants()
+	for _, id := range policy.Telling(m) {
+		all = append(all, givingOf(grants[id-1]))
+	}
+	return all
+}
+
 // begin remembers the grants under which a state may be told from now on, and gives those
 // of now that were not remembered before.
-func (h *herald) begin(now []consent.GrantID) (fresh []consent.GrantID) {
+func (h *herald) begin(now []giving) (fresh []giving) {
 	before := h.memory.kept.Giving
-	for _, id := range now {
-		if !slices.Contains(before, id) {
-			fresh = append(fresh, id)
+	for _, x := range now {
+		if !slices.Contains(before, x) {
+			fresh = append(fresh, x)
 		}
 	}
 	if len(fresh) > 0 {
 		both := slices.Concat(before, fresh)
-		slices.Sort(both)
+		slices.SortFunc(both, func(a, b giving) int { return cmp.Compare(a.Grant, b.Grant) })
 		h.giving(both)
 	}
 	return fresh
@@ -261,13 +266,13 @@ func (h *herald) begin(now []consent.GrantID) (fresh []consent.GrantID) {
 // expect remembers what has to be before events are sent, and says nothing.
 func (h *herald) expect() {
 	if policy, m := h.keeper.look(); m.PolicySound {
-		h.begin(policy.Telling(m))
+		h.begin(stating(policy, m))
 	}
 }
 
 func placeOf(g consent.Grant) place { return place{g.Recipient, g.Category} }
 
-func (h *herald) giving(all []consent.GrantID) {
+func (h *herald) giving(all []giving) {
 	kept := h.memory.kept
 	kept.Giving = all
 	h.remember(kept)
@@ -380,7 +385,7 @@ func (h *herald) tellAgain(ctx context.Context, policy consent.Policy, m consent
 			}
 			h.toldAgain(p)
 		case m.ClockTrusted && m.LedgerSound:
-			if message, ok := publish.Withdrawn(h.device, grants[at]); ok {
+			if message, ok := publish.Withdrawn(h.device, p.recipient, p.category); ok {
 				if err := say(message); err != nil {
 					return 0, err
 				}

@@ -595,7 +595,7 @@ func TestDiscoveryIsRememberedFirst(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 		text, err := os.ReadFile(path)
-		if err != nil || !json.Valid(text) || !strings.Contains(string(text), `"giving":["g1"]`) || !strings.Contains(string(text), `"motion":"details"`) {
+		if err != nil || !json.Valid(text) || !strings.Contains(string(text), `"giving":[{"grant":"g1","recipient":"home","category":"motion"}]`) || !strings.Contains(string(text), `"motion":"details"`) {
 			t.Errorf("remembered: %s, %v", text, err)
 		}
 		b.stop()
@@ -604,10 +604,12 @@ func TestDiscoveryIsRememberedFirst(t *testing.T) {
 
 func TestRecollectionIsReadStrictly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "retained.json")
-	good := `{"version":1,"giving":["g1","g3"],"discovery":{"prefix":"a/b","device":"front","shown":{"motion":"details"}}}`
+	good := `{"version":2,"giving":[{"grant":"g1","recipient":"home","category":"motion"},{"grant":"g3","recipient":"ann","category":"animal"}],"discovery":{"prefix":"a/b","device":"front","shown":{"motion":"details"}}}`
 	for text, ok := range map[string]bool{
 		good: true, "": false, "{}": false, "[]": false, good + " ": true, good + good: false,
-		strings.Replace(good, `"version":1`, `"version":2`, 1):                       false,
+		strings.Replace(good, `"version":2`, `"version":1`, 1):                       false,
+		strings.Replace(good, `"ann"`, `"ann/#"`, 1):                                 false,
+		strings.Replace(good, `"animal"`, `"ring"`, 1):                               false,
 		strings.Replace(good, `"a/b"`, `"a/#"`, 1):                                   false,
 		strings.Replace(good, `"front"`, `"front/+"`, 1):                             false,
 		strings.Replace(good, `"front"`, `"front","gait":"x"`, 1):                    false,
@@ -628,8 +630,8 @@ func TestRecollectionIsReadStrictly(t *testing.T) {
 }
 
 func FuzzRecollection(f *testing.F) {
-	f.Add([]byte(`{"version":1,"giving":["g1"],"discovery":{"prefix":"homeassistant","device":"front","shown":{"motion":"details"}}}`))
-	f.Add([]byte(`{"version":1}`))
+	f.Add([]byte(`{"version":2,"giving":[{"grant":"g1","recipient":"home","category":"motion"}],"discovery":{"prefix":"homeassistant","device":"front","shown":{"motion":"details"}}}`))
+	f.Add([]byte(`{"version":2}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		path := filepath.Join(t.TempDir(), "retained.json")
 		if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -850,45 +852,33 @@ func TestP3_RevokedWhileItIsShown(t *testing.T) {
 // Somebody starts Home Assistant again and again, or the broker drops every connection
 // after a minute. Each state that is told for that is on record twice and for ever, so there
 // is an end to it.
-func TestAskedAgainForADay(t *testing.T) {
-	for name, ask := range map[string]func(*bench, *fakeSession){
-		"births":     func(b *bench, _ *fakeSession) { b.AskedAgain() },
-		"reconnects": func(_ *bench, s *fakeSession) { s.Close() },
+func TestAskedAgainForHours(t *testing.T) {
+	for name, ask := range map[string]func(*herald){
+		"births":     func(h *herald) { h.asked(ctx) },
+		"reconnects": (*herald).connected,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sessions := make(chan *fakeSession, 1)
 				b := newBenchWith(t, func(o *Options) {
-					withHome(o)
-					o.Connect = func(context.Context) (Session, error) {
-						s := newFakeSession()
-						sessions <- s
-						return s, nil
-					}
+					o.Eye = func(ctx context.Context) (Eye, error) { <-ctx.Done(); return nil, ctx.Err() } // sees nothing
 				})
-				g := b.grant(event.Details)
-				awake(t, b.eye())
-				const hours = 24
+				b.tells("home", event.Motion, event.Everything)
 				p, _ := b.Policy()
-				b.clock.judge(p.Grants()[g-1].From.Add(time.Minute), true) // the grant outlasts the day
-				s := <-sessions
+				b.clock.judge(p.Grants()[0].From.Add(time.Minute), true) // the grant lasts
+				h := heraldOf(t, b)
+				v := voice{say: func(publish.Message) error { return nil }, cut: func() {}}
+				const hours = 6
 				for range hours * 60 {
+					ask(h)
 					time.Sleep(time.Minute)
-					ask(b, s)
-					select {
-					case s = <-sessions:
-					default:
+					if _, err := h.step(ctx, v, true); err != nil {
+						t.Fatal(err)
 					}
 				}
-				if n := len(b.recordedStates()); n < hours || n > againAtOnce+hours+2 {
+				if n := len(b.recordedStates()); n < againAtOnce || n > againAtOnce+hours+2 {
 					t.Errorf("told again %d times in %d hours", n, hours)
 				}
-				go func() {
-					for range sessions {
-					}
-				}()
 				b.stop()
-				close(sessions)
 			})
 		})
 	}
@@ -910,7 +900,9 @@ func TestEventsBeforeAnnouncements(t *testing.T) {
 					return errors.New("it hung up")
 				}
 				s.publish = func(_ context.Context, m publish.Message) error {
-					took = append(took, m)
+					if m.Topic() == publish.EventTopic("front", "home", event.Ring) {
+						took = append(took, m)
+					}
 					return nil
 				}
 				return s, nil
@@ -919,6 +911,7 @@ func TestEventsBeforeAnnouncements(t *testing.T) {
 		b.know()
 		b.grantRing(event.Details)
 		awake(t, b.eye())
+		time.Sleep(time.Second) // what happens now is not before the grant
 		const rings = 20
 		for i := range rings {
 			if _, err := b.Ring(ctx); err != nil {
@@ -936,4 +929,99 @@ func TestEventsBeforeAnnouncements(t *testing.T) {
 		}
 		b.stop()
 	})
+}
+
+// TestP4_StateUnderAnotherGrantCounts: what goes on is told again under another grant than
+// it was told under, which has a rate: it counts there, once.
+func TestP4_StateUnderAnotherGrantCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		first := b.grant(event.Details)
+		time.Sleep(time.Second)
+		e := event.Event{ID: event.ID{1}, Category: event.Motion, Phase: event.Start, Zone: event.Everything, Score: 1, Box: event.Box{W: 1, H: 1}, Start: time.Now(), At: time.Now()}
+		if _, err := b.register.happened(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		rated, err := b.AddGrant(ctx, Draft{Recipient: "home", Category: event.Motion, Level: event.Details, Purpose: consent.HomeAutomation,
+			Zones: []string{event.Everything}, Until: time.Now().Add(time.Hour), Rate: &consent.Rate{PerHour: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		e.Phase, e.At = event.Update, time.Now()
+		if err := b.Revoke(ctx, first); err != nil {
+			t.Fatal(err)
+		}
+		// Told again are states of what was told last, which has to be later than the grant.
+		b.register.visits[e.ID].told["home"].tales[event.Motion] = tale{last: e, grant: first}
+		for range 3 {
+			if why, err := b.register.again(ctx, place{"home", event.Motion}); err != nil || why != consent.Granted {
+				t.Errorf("told again: %v, %v", why, err)
+			}
+		}
+		counted := 0
+		for _, r := range bodies[releaseBody](b, ledger.KindRelease) {
+			if r.Grant == rated.ID && r.Begins {
+				counted++
+			}
+		}
+		if counted != 1 {
+			t.Errorf("counted %d times", counted)
+		}
+		other := e
+		other.ID, other.Phase, other.Start = event.ID{2}, event.Start, e.At
+		if told, err := b.register.happened(ctx, other); err != nil || len(told) > 0 {
+			t.Errorf("a second thing within the hour: told %v, %v", told, err)
+		}
+		b.stop()
+	})
+}
+
+// Who is given the name of somebody that was removed is told nothing of what that one was
+// sent, before or after a restart.
+func TestBytesOfSomebodyElse(t *testing.T) {
+	dir := t.TempDir()
+	s := newFakeSession()
+	b := openBench(t, dir, s)
+	b.grant(event.Details)
+	b.eye().see(t, 1, event.Start)
+	b.await("the delivery", func(s Status) bool { return s.Sent["home"] > 0 })
+	b.await("its record", func(Status) bool { return len(b.leaves(ledger.KindOutcome)) == 1 })
+	if err := b.RemoveRecipient(ctx, "home"); err != nil {
+		t.Fatal(err)
+	}
+	b.know()
+	if n := b.Status().Sent["home"]; n != 0 {
+		t.Errorf("%d bytes", n)
+	}
+	b.stop()
+	b = openBench(t, dir)
+	if n := b.Status().Sent["home"]; n != 0 {
+		t.Errorf("after a restart %d bytes", n)
+	}
+}
+
+// What is remembered is of a ledger that was replaced by a backup: the same number is
+// another's grant there, or nobody's. What stood at the broker is withdrawn all the same.
+func TestP10_RememberedOfAnotherLedger(t *testing.T) {
+	b := newBench(t)
+	h := heraldOf(t, b)
+	b.grant(event.Details)
+	h.memory.kept.Giving = []giving{{1, "ann", event.Animal}, {7, "bob", event.Person}}
+	var said []string
+	v := voice{cut: func() {}, say: func(m publish.Message) error {
+		if len(m.Payload()) == 0 {
+			said = append(said, m.Topic())
+		}
+		return nil
+	}}
+	if _, err := h.step(ctx, v, true); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{publish.StateTopic("front", "ann", event.Animal), publish.StateTopic("front", "bob", event.Person)}; !slices.Equal(said, want) {
+		t.Errorf("withdrawn: %q", said)
+	}
+	if want := []giving{{1, "home", event.Motion}}; !slices.Equal(h.memory.kept.Giving, want) {
+		t.Errorf("remembered: %+v", h.memory.kept.Giving)
+	}
 }

@@ -158,7 +158,7 @@ func TestP9_RequestsAreRecorded(t *testing.T) {
 	want := []request{
 		{requestVersion, byMessage, askedPause, 60, answerDone, 0},
 		{requestVersion, byMessage, askedPause, 30, answerNothing, 0},
-		{requestVersion, byButton, askedPause, heldMinutes, answerNothing, 0},
+		{requestVersion, byButton, askedPause, 60, answerNothing, 0},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)

@@ -40,6 +40,8 @@ func (m *inMemory) HighWater() time.Time {
 	return m.high()
 }
 
+func (m *inMemory) Foreign() (int64, bool) { return 0, false }
+
 func (m *inMemory) Append(_ context.Context, at time.Time, kind ledger.Kind, body []byte) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -87,6 +87,9 @@ var errUnread = errors.New("the ledger holds what this doorbelld cannot read")
 
 // read takes in all that was decided, and what counts for the rates.
 func (k *keeper) read(ctx context.Context) error {
+	if index, there := k.ledger.Foreign(); there {
+		return fmt.Errorf("%w: leaf %d is of a kind that is not known", errUnread, index)
+	}
 	for leaf, err := range k.ledger.Leaves(ctx, 0, ledger.KindRecipient, ledger.KindRecipientRemoved, ledger.KindGrant, ledger.KindRevoke,
 		ledger.KindPause, ledger.KindResume, ledger.KindClock, ledger.KindRestore, ledger.KindConfirm, ledger.KindExpire) {
 		if err != nil {
@@ -371,6 +374,12 @@ func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error 
 	if err := k.enqueue(ctx, at, entries, func(i int) string { return all[i].Recipient }); err != nil {
 		return err
 	}
+	k.used(at, all...)
+	return nil
+}
+
+// used counts what begins for the rates.
+func (k *keeper) used(at time.Time, all ...telling) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, t := range all {
@@ -378,7 +387,6 @@ func (k *keeper) commit(ctx context.Context, at time.Time, all []telling) error 
 			k.uses = k.policy.Used(k.uses, t.Grant, at)
 		}
 	}
-	return nil
 }
 
 // release asks again, at the moment of sending. If it allows, the message counts

@@ -17,6 +17,7 @@ type Ledger interface {
 	Outbox(ctx context.Context, limit int) ([]ledger.Row, error)
 	Leaves(ctx context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error]
 	HighWater() time.Time
+	Foreign() (index int64, there bool)
 	Remember(ctx context.Context, at time.Time, kind ledger.Kind, body []byte, seen []ledger.Moment, keep time.Duration) (int64, error)
 	History(ctx context.Context, since time.Time) iter.Seq2[ledger.Moment, error]
 	Head(ctx context.Context) (ledger.Head, error)

@@ -10,6 +10,7 @@ import (
 	"regexp"
 
 	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
 	"doorbelld/internal/publish"
 )
 
@@ -25,10 +26,22 @@ type memory struct {
 
 // A recollection is the content of the file.
 type recollection struct {
-	Version   int               `json:"version"`
-	Giving    []consent.GrantID `json:"giving,omitempty"`    // grants under which a state may have been told, by id
-	Discovery *discovered       `json:"discovery,omitempty"` // nil: Home Assistant was told of nothing
+	Version   int         `json:"version"`
+	Giving    []giving    `json:"giving,omitempty"`    // under which a state may have been told, by grant
+	Discovery *discovered `json:"discovery,omitempty"` // nil: Home Assistant was told of nothing
 }
+
+// A giving is a grant under which a state is told, and where: out of a backup the same
+// number may come back as another's.
+type giving struct {
+	Grant     consent.GrantID `json:"grant"`
+	Recipient string          `json:"recipient"`
+	Category  event.Category  `json:"category"`
+}
+
+func givingOf(g consent.Grant) giving { return giving{g.ID, g.Recipient, g.Category} }
+
+func (g giving) place() place { return place{g.Recipient, g.Category} }
 
 // discovered is what Home Assistant may have been told, and where.
 type discovered struct {
@@ -38,7 +51,7 @@ type discovered struct {
 }
 
 const (
-	memoryVersion = 1
+	memoryVersion = 2
 	maxMemory     = 1 << 20 // bytes: a grant is a few
 )
 
@@ -85,6 +98,11 @@ func (r recollection) check() error {
 	}
 	if d := r.Discovery; d != nil && (!topicPart.MatchString(d.Prefix) || !topicPart.MatchString(d.Device)) {
 		return errors.New("it names what is no topic")
+	}
+	for _, g := range r.Giving {
+		if g.Grant == 0 || consent.CheckName(g.Recipient) != nil || !g.Category.Seen() {
+			return errors.New("it names what has no state")
+		}
 	}
 	return nil
 }

@@ -39,12 +39,13 @@ func (k *keeper) pause(ctx context.Context, d, step time.Duration) (changed bool
 	mono := k.clock.Monotonic()
 	if step > 0 {
 		longer := step // than the pause that runs, if that is known
+		open := paused && until.IsZero() && !counted
 		switch {
-		case !paused:
+		case open:
+			longer = 0
+		case !paused, d == 0:
 		case counted:
 			longer = mono + d - k.countedEnds
-		case until.IsZero():
-			longer = 0
 		case m.ClockTrusted:
 			longer = m.Now.Add(d).Sub(until)
 		}
@@ -53,7 +54,7 @@ func (k *keeper) pause(ctx context.Context, d, step time.Duration) (changed bool
 			return false, nil
 		}
 		d += max(0, step-longer)
-		if !k.pauses.take(mono) {
+		if !k.pauses.take(mono) && d > 0 {
 			d = max(d, longPause)
 		}
 	}

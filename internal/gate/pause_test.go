@@ -274,9 +274,30 @@ func TestPausesByMessageForADay(t *testing.T) {
 				b.clock.judge(now, true)
 				b.clock.skip(time.Duration(tc.every) * time.Minute)
 			}
-			if n, most := len(b.leaves(ledger.KindPause)), requestsAtOnce+hours*int(time.Hour/pauseStep); n > most {
+			if n, most := len(b.leaves(ledger.KindPause)), requestsAtOnce+hours*int(time.Hour/requestEvery+time.Hour/longPause); n > most {
 				t.Errorf("%d pauses on record, want %d at most", n, most)
 			}
 		})
+	}
+}
+
+// Who is of the household pauses as a message does, and until resumed as well.
+func TestPauseByHousehold(t *testing.T) {
+	b := newBench(t)
+	for _, d := range []time.Duration{2 * time.Minute, time.Hour, time.Hour, 0, 0, time.Hour} {
+		for range 10 {
+			if err := b.PauseByHousehold(ctx, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s := b.Status().Paused; !s.Paused || !s.Until.IsZero() || s.Counted {
+		t.Errorf("%+v", s)
+	}
+	if n := len(b.leaves(ledger.KindPause)); n != 3 {
+		t.Errorf("%d pauses on record, want 3", n)
+	}
+	if r := bodies[request](b, ledger.KindRequest); len(r) == 0 || r[0].By != byHousehold || r[0].Minutes != 2 {
+		t.Errorf("on record: %+v", r)
 	}
 }

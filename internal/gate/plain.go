@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/ledger"
@@ -20,7 +21,18 @@ func Plain(l ledger.Leaf, zone *time.Location) string {
 	if err != nil {
 		return fmt.Sprintf("a %v that is not understood: %q", l.Kind, l.Body)
 	}
-	return text
+	return Printable(text)
+}
+
+// Printable puts a mark in the place of what a terminal might take for an order: in the leaf
+// of a stranger's file a name can be anything.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 func plain(l ledger.Leaf, zone *time.Location) (string, error) {

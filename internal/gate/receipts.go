@@ -36,6 +36,10 @@ func (g *Gate) Receipt(ctx context.Context, id consent.GrantID) (Kept, error) {
 		r.Sentences = []string{fmt.Sprintf("Grant %s %s, and allows nothing any more.", id, how), "It said: " + says}
 	}
 	standing := policy.Standing(id, m.Now)
+	over := standing == consent.Revoked || standing == consent.Superseded
+	if at.given == 0 || over && at.ended == 0 {
+		return Kept{}, refused(fmt.Errorf("how grant %s stands is not on record, so there is no receipt: see `doorbelld status`", id))
+	}
 	switch standing {
 	case consent.Revoked:
 		r.EventType, r.LedgerIndex, r.EventTime = receipt.Withdrawn, at.ended, at.endedAt

@@ -182,3 +182,17 @@ func TestNarrowingBodies(t *testing.T) {
 		t.Error("a later restore is read")
 	}
 }
+
+// What acts and is not on record has no receipt: that would say otherwise, and be signed.
+func TestNoReceiptWithoutARecord(t *testing.T) {
+	disk := &fullDisk{}
+	b := newBenchWith(t, func(o *Options) { disk.Ledger, o.Ledger = o.Ledger, disk })
+	g := b.grant(event.Details)
+	disk.fillAppends()
+	if err := b.Revoke(ctx, g); err == nil || isRefused(err) {
+		t.Fatalf("a revocation that is not on record: %v", err)
+	}
+	if k, err := b.Receipt(ctx, g); !isRefused(err) {
+		t.Errorf("a receipt: %q, %v", k.Sentences, err)
+	}
+}

@@ -1,7 +1,10 @@
 package gate
 
 import (
+	"strings"
 	"testing"
+	"time"
+	"unicode"
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
@@ -50,4 +53,19 @@ func FuzzRecords(f *testing.F) {
 		r := Report{Erased: map[string]int{}, keys: map[releaseKey]int{}}
 		r.take(leaf, map[int64]int{}, p)
 	})
+}
+
+// A leaf of a stranger's file is no way to a terminal.
+func TestPlainIsPrintable(t *testing.T) {
+	for kind, body := range map[ledger.Kind]string{
+		ledger.KindRecipient: `{"name":"\u001b[2J\u009b1m\u202eann","kind":"owner"}`,
+		ledger.KindVersion:   `{"version":"\u001b]0;x\u0007\n"}`,
+		ledger.KindOutcome:   `{"release":1,"result":"\u001b[31m"}`,
+		ledger.KindGrant:     "\x1b[2J",
+	} {
+		text := Plain(ledger.Leaf{Kind: kind, Body: []byte(body)}, time.UTC)
+		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || len(text) < 10 {
+			t.Errorf("%s: %q", kind, text)
+		}
+	}
 }

@@ -207,6 +207,6 @@ func (a *account) next(c event.Category) int {
 func (r *register) goesOn(recipient string, c event.Category, id event.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, _, on := r.goingOn(place{recipient, c}, id)
-	return on
+	in, _, _ := r.goingOn(place{recipient, c}, id)
+	return in != nil
 }

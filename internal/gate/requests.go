@@ -34,11 +34,12 @@ type request struct {
 type asker uint8
 
 const (
-	byMessage asker = iota + 1 // over MQTT
-	byButton                   // at the door
+	byMessage   asker = iota + 1 // over MQTT
+	byButton                     // at the door
+	byHousehold                  // at the socket, without being the owner
 )
 
-var askerNames = []string{byMessage: "message", byButton: "button"}
+var askerNames = []string{byMessage: "message", byButton: "button", byHousehold: "household"}
 
 func (a asker) MarshalText() ([]byte, error) { return enum.Marshal("asker", askerNames, a) }
 func (a *asker) UnmarshalText(text []byte) error {

@@ -31,6 +31,13 @@ func (s *sent) add(recipient string, n int64, at time.Time) int64 {
 	return s.bytes[recipient]
 }
 
+// forget begins anew for a recipient: who is given its name later is somebody else.
+func (s *sent) forget(recipient string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bytes, recipient)
+}
+
 // of gives what was sent on the day of at, by recipient.
 func (s *sent) of(at time.Time) map[string]int64 {
 	s.mu.Lock()
@@ -54,12 +61,22 @@ func recallSent(ctx context.Context, l Ledger) (*sent, error) {
 	if err != nil {
 		return nil, err
 	}
-	recipients := map[int64]string{} // by release
-	for leaf, err := range l.Leaves(ctx, from, ledger.KindRelease, ledger.KindOutcome) {
+	recipients := map[int64]string{} // by release; "": of nobody who is still known
+	removed := map[string]int64{}    // where recipients were last removed
+	for leaf, err := range l.Leaves(ctx, from, ledger.KindRelease, ledger.KindOutcome, ledger.KindRecipientRemoved) {
 		if err != nil {
 			return nil, err
 		}
 		if len(leaf.Body) == 0 {
+			continue
+		}
+		if leaf.Kind == ledger.KindRecipientRemoved {
+			body, err := decode[removalBody](leaf.Body)
+			if err != nil {
+				return nil, fmt.Errorf("%w: leaf %d: %w", errUnread, leaf.Index, err)
+			}
+			removed[body.Name] = leaf.Index
+			s.forget(body.Name)
 			continue
 		}
 		if leaf.Kind == ledger.KindRelease {
@@ -82,7 +99,7 @@ func recallSent(ctx context.Context, l Ledger) (*sent, error) {
 				return nil, err
 			}
 		}
-		if to := recipients[body.Release]; to != "" {
+		if to := recipients[body.Release]; to != "" && body.Release >= removed[to] { // leaf 0 is the key
 			s.add(to, body.Bytes, now)
 		}
 	}

@@ -129,6 +129,9 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 		var k Kind
 		if err := k.UnmarshalText(kind); err != nil {
 			k = 0 // a newer doorbelld knows more kinds; the tree is the same
+			if l.foreign == noLeaf {
+				l.foreign = index
+			}
 		}
 		if err := gone.see(index, at, k, body); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)

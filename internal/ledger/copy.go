@@ -42,7 +42,7 @@ func ExportFile(ctx context.Context, path string, w io.Writer) (err error) {
 	if err := copyTo(copied+"-wal", path+"-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	l := &Ledger{dir: dir, turn: make(chan struct{}, 1)}
+	l := newLedger(dir)
 	defer func() { err = errors.Join(err, l.letGo()) }()
 	if err := l.openCopy(ctx, copied, path); err != nil {
 		return explain(path, err)

@@ -45,7 +45,7 @@ type deleteBody struct {
 // says first that they are erased, and a head is signed over it. Releases of the last day
 // before the newest leaf, and those that are not settled, keep their body.
 //
-// It is done in parts, between which the Ledger is free. If it fails on the way, it can be done again.
+// It is done in parts, between which the Ledger is free, but for Export. If it fails on the way, it can be done again.
 // The leaf's time is at, under the rule of Append.
 func (l *Ledger) Erase(ctx context.Context, at, before time.Time) (Erased, error) {
 	const what = "erase"
@@ -56,6 +56,11 @@ func (l *Ledger) Erase(ctx context.Context, at, before time.Time) (Erased, error
 	if err != nil {
 		return Erased{}, fmt.Errorf("ledger: %s: %w", what, err)
 	}
+	let, err := l.hold(ctx)
+	if err != nil {
+		return Erased{}, err
+	}
+	defer let()
 	var done Erased
 	releases := min(before.UnixMicro(), l.high.Load()-keepReleases.Microseconds())
 	err = l.locked(ctx, what, func(ctx context.Context) error {

@@ -40,8 +40,13 @@ type (
 // Export writes everything that is in the tree, and the head over it, as lines of JSON. If a
 // head can be signed, it covers all; on a full disk, or of a copy, it is the newest that there is,
 // and the leaves behind it are there too. Between pages of leaves the Ledger is free; what
-// is appended meanwhile is not exported.
+// is appended meanwhile is not exported, and Erase waits for the end.
 func (l *Ledger) Export(ctx context.Context, w io.Writer) error {
+	let, err := l.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer let()
 	first, err := l.exported(ctx)
 	if err != nil {
 		return err

@@ -160,6 +160,12 @@ type Ledger struct {
 
 	reserve *reserve
 
+	// whole has one token, held over many turns by who needs all bodies to stay as they are,
+	// and by who erases them.
+	whole chan struct{}
+	// foreign is the first leaf of a kind that is not known; noLeaf: there is none. Set on opening.
+	foreign int64
+
 	stmt struct {
 		begin, commit, leaf, head, row, settle, pending, leaves, outbox, moment, forget, history *sql.Stmt
 	}
@@ -167,9 +173,23 @@ type Ledger struct {
 	prepared []*sql.Stmt
 }
 
+// newLedger gives one that is not open yet: nobody has its turn.
+func newLedger(dir string) *Ledger {
+	l := &Ledger{dir: dir, turn: make(chan struct{}, 1), whole: make(chan struct{}, 1), foreign: noLeaf}
+	l.whole <- struct{}{}
+	return l
+}
+
 // noTime stands for the time of the newest leaf where there is none: every real
 // time is later.
 const noTime = -1
+
+// noLeaf is the number of no leaf.
+const noLeaf = -1
+
+// Foreign gives the number of the first leaf of a kind that this program does not know, for a newer
+// one wrote it: what it says might be a limit. Leaves passes over it. It never waits.
+func (l *Ledger) Foreign() (index int64, there bool) { return l.foreign, l.foreign != noLeaf }
 
 // HighWater gives the latest time of any leaf, or the zero Time while none has one. It never waits and never falls, and still answers when the Ledger is broken.
 func (l *Ledger) HighWater() time.Time {
@@ -461,6 +481,16 @@ func (l *Ledger) take(ctx context.Context) error {
 }
 
 func (l *Ledger) give() { l.turn <- struct{}{} }
+
+// hold waits until nobody else exports or erases, and keeps others from it until let is called.
+func (l *Ledger) hold(ctx context.Context) (let func(), err error) {
+	select {
+	case <-l.whole:
+		return func() { l.whole <- struct{}{} }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ledger: %w", ctx.Err())
+	}
+}
 
 // write takes the turn and commits what fill puts into one transaction.
 func (l *Ledger) write(ctx context.Context, what string, w load, fill func(*batch) error) error {

@@ -65,7 +65,8 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{dir: dir, lock: lock, turn: make(chan struct{}, 1)}
+	l := newLedger(dir)
+	l.lock = lock
 	defer func() {
 		if errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w; "+wayOut, err, filepath.Join(dir, FileName))

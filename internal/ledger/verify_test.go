@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -542,4 +544,68 @@ func FuzzPin(f *testing.F) {
 			t.Errorf("%q: %+v", data, p)
 		}
 	})
+}
+
+// A writer is what an export goes to.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// TestP11_ExportedWhileItIsErased: what is erased while an export is under way is whole in it,
+// and erased after it.
+func TestP11_ExportedWhileItIsErased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := mustOpen(t, t.TempDir())
+		for range 3 * page {
+			if _, err := l.Append(t.Context(), noon, KindRequest, []byte(`{"asked":"something"}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var (
+			out    bytes.Buffer
+			done   Erased
+			erased sync.WaitGroup
+		)
+		erase := sync.OnceFunc(func() {
+			erased.Go(func() {
+				var err error
+				if done, err = l.Erase(t.Context(), noon.Add(time.Hour), noon.Add(time.Minute)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // it is done, or waits
+		})
+		if err := l.Export(t.Context(), writer(func(p []byte) (int, error) { erase(); return out.Write(p) })); err != nil {
+			t.Fatal(err)
+		}
+		erased.Wait()
+		if r := judged(t, out.Bytes(), nil); r.Verdict != Intact || r.Erased != 0 {
+			t.Errorf("exported meanwhile: %+v", r)
+		}
+		if done.Bodies != 3*page {
+			t.Errorf("erased: %+v", done)
+		}
+	})
+}
+
+// TestForeignKinds: a kind that a newer doorbelld knows is told of after the next start.
+func TestForeignKinds(t *testing.T) {
+	dir := t.TempDir()
+	l := mustOpen(t, dir)
+	if _, there := l.Foreign(); there {
+		t.Error("a new ledger has a leaf of a foreign kind")
+	}
+	var want int64
+	if err := l.write(t.Context(), "append", load{}, func(b *batch) (err error) {
+		want, err = b.add(noon, "curfew", []byte("{}"))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if index, there := mustOpen(t, dir).Foreign(); !there || index != want {
+		t.Errorf("leaf %d, %t, want %d", index, there, want)
+	}
 }

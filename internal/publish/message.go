@@ -9,7 +9,6 @@
 package publish
 
 import (
-	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
 )
 
@@ -101,13 +100,12 @@ func BytesTopic(device, recipient string) string {
 	return RecipientTree(device, recipient) + "bytes"
 }
 
-// Withdrawn says that nothing is told any more of what stood on the state topic of a
-// grant: an empty message, for whoever still believes what was there. It is sent when
-// the grant ends, whatever goes on, and so tells nothing. ok is false for a grant that
-// tells no state.
-func Withdrawn(device string, g consent.Grant) (m Message, ok bool) {
-	if !g.TellsState() {
+// Withdrawn says that nothing is told any more of what stood on a state topic: an empty
+// message, for whoever still believes what was there. It is sent when the grant ends,
+// whatever goes on, and so tells nothing. ok is false for a category that has no state.
+func Withdrawn(device, recipient string, c event.Category) (m Message, ok bool) {
+	if !c.Seen() {
 		return Message{}, false
 	}
-	return Message{topic: StateTopic(device, g.Recipient, g.Category), payload: []byte{}, qos: 1}, true
+	return Message{topic: StateTopic(device, recipient, c), payload: []byte{}, qos: 1}, true
 }

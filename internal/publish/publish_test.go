@@ -166,14 +166,12 @@ func TestSent(t *testing.T) {
 // A state is set to nothing where one was, by a message that is not kept.
 func TestWithdrawn(t *testing.T) {
 	for _, c := range event.Categories() {
-		for _, l := range event.Levels()[1:] {
-			m, ok := Withdrawn("front", grant(1, "home", c, l))
-			if want := c.Seen() && l >= event.Details; ok != want {
-				t.Errorf("%s at %s: %t", c, l, ok)
-			}
-			if ok && (m.Topic() != "doorbelld/front/to/home/"+c.String()+"/state" || len(m.Payload()) > 0 || m.Retained() || m.QoS() != 1) {
-				t.Errorf("%+v", m)
-			}
+		m, ok := Withdrawn("front", "home", c)
+		if ok != c.Seen() {
+			t.Errorf("%s: %t", c, ok)
+		}
+		if ok && (m.Topic() != "doorbelld/front/to/home/"+c.String()+"/state" || len(m.Payload()) > 0 || m.Retained() || m.QoS() != 1) {
+			t.Errorf("%+v", m)
 		}
 	}
 }
