@@ -107,8 +107,8 @@ func (g *Gate) Run(ctx context.Context) error {
 		intake: func() *intake { return newIntake(g.register, zones) },
 	}
 	s := g.newSender()
-	// The bounds may be closer than those of the last run. On a full disk the rest waits.
-	if err := g.keeper.makeRoom(ctx); err != nil && !errors.Is(err, ledger.ErrFull) {
+	// The bounds may be closer than those of the last run. What a full disk does not take waits.
+	if err := g.keeper.makeRoom(ctx); errors.Is(err, ledger.ErrBroken) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)

@@ -766,20 +766,14 @@ func TestP5_DiscoveryInAPauseInAFault(t *testing.T) {
 	})
 }
 
-// heraldOf gives a herald for a bench whose broker is away, so that the test is the
-// only one who has it speak.
-func heraldOf(t *testing.T, b *bench) *herald {
-	t.Helper()
-	withHome(&b.options)
-	b.tally.home(b.options.Home)
-	return b.newSender().herald
-}
+// heraldOf gives a herald for a bench whose broker is away, so that no other one speaks.
+func heraldOf(b *bench) *herald { return b.newSender().herald }
 
 // TestP3_RevokedBeforeItIsShown: while one message of the herald's takes its time, the
 // grant that the next would tell of is taken back.
 func TestP3_RevokedBeforeItIsShown(t *testing.T) {
-	b := newBench(t)
-	h := heraldOf(t, b)
+	b := newBenchWith(t, withHome)
+	h := heraldOf(b)
 	quietly := voice{say: func(publish.Message) error { return nil }, cut: func() { t.Error("cut for nothing") }}
 	old := b.grant(event.Details)
 	if _, err := h.step(ctx, quietly, true); err != nil {
@@ -814,8 +808,8 @@ func TestP3_RevokedBeforeItIsShown(t *testing.T) {
 // that is taken back, or replaced. The connection is cut before that returns; but not if
 // another's grant is.
 func TestP3_RevokedWhileItIsShown(t *testing.T) {
-	b := newBench(t)
-	h := heraldOf(t, b)
+	b := newBenchWith(t, withHome)
+	h := heraldOf(b)
 	b.tells("bob", event.Motion, event.Everything)
 	b.know()
 	b.grantRing(event.Details)
@@ -860,12 +854,13 @@ func TestAskedAgainForHours(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBenchWith(t, func(o *Options) {
+					withHome(o)
 					o.Eye = func(ctx context.Context) (Eye, error) { <-ctx.Done(); return nil, ctx.Err() } // sees nothing
 				})
 				b.tells("home", event.Motion, event.Everything)
 				p, _ := b.Policy()
 				b.clock.judge(p.Grants()[0].From.Add(time.Minute), true) // the grant lasts
-				h := heraldOf(t, b)
+				h := heraldOf(b)
 				v := voice{say: func(publish.Message) error { return nil }, cut: func() {}}
 				const hours = 6
 				for range hours * 60 {
@@ -918,12 +913,14 @@ func TestEventsBeforeAnnouncements(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(2 * time.Second)
+			synctest.Wait()
 			if got := len(took); got != i+1 {
 				t.Fatalf("%d rings of %d were told within seconds", got, i+1)
 			}
 			b.bell.quota.left = ringsAtOnce
 			time.Sleep(time.Minute)
 		}
+		synctest.Wait()
 		if announced < 3 || announced > 12 {
 			t.Errorf("announced %d times", announced)
 		}
@@ -1004,8 +1001,8 @@ func TestBytesOfSomebodyElse(t *testing.T) {
 // What is remembered is of a ledger that was replaced by a backup: the same number is
 // another's grant there, or nobody's. What stood at the broker is withdrawn all the same.
 func TestP10_RememberedOfAnotherLedger(t *testing.T) {
-	b := newBench(t)
-	h := heraldOf(t, b)
+	b := newBenchWith(t, withHome)
+	h := heraldOf(b)
 	b.grant(event.Details)
 	h.memory.kept.Giving = []giving{{1, "ann", event.Animal}, {7, "bob", event.Person}}
 	var said []string
