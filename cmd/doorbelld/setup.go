@@ -159,7 +159,7 @@ func (s *firstRun) run(ctx context.Context) error {
 		return err
 	}
 	for _, question := range []func(context.Context) error{
-		s.askCamera, s.askDevice, s.askZones, s.askBroker, s.askButton, s.askOwner, s.askModel, s.askRecipient,
+		s.settleZones, s.askCamera, s.askDevice, s.askZones, s.askBroker, s.askButton, s.askOwner, s.askModel, s.askRecipient,
 	} {
 		if err := question(ctx); err != nil {
 			return err

@@ -32,7 +32,14 @@ func paintingEye() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Fprintf(os.NewFile(sandbox.FirstOutput, "picture"), "a picture of %s\n", s.Setup.Path)
+	var seen []string
+	for _, z := range s.Setup.Zones {
+		seen = append(seen, z.Name)
+	}
+	if s.Setup.Everything {
+		seen = append(seen, "all of it")
+	}
+	fmt.Fprintf(os.NewFile(sandbox.FirstOutput, "picture"), "a picture of %s: %s\n", s.Setup.Path, strings.Join(seen, ", "))
 	err = thumb.Write(os.NewFile(sandbox.FirstOutput+1, "thumb"), 1, 2, []byte{255, 0, 0, 0, 0, 255})
 	if err := errors.Join(err, link.WriteShown(conn, link.Shown{Encoding: link.MJPEG, Width: 640, Height: 480})); err != nil {
 		fmt.Fprintln(os.Stderr, err)
