@@ -49,7 +49,7 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 		return s.showCamera(ctx, 1)
 	}
 	if s.Silent() && s.old != nil {
-		s.keepCamera()
+		s.answers.Camera, s.answers.Clip = s.answers.Before.Camera()
 		s.Say("Camera: %s\n", s.answers.Camera)
 		return s.showCamera(ctx, 1)
 	}
@@ -64,7 +64,7 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 	for i, c := range all {
 		s.Say("\n %d  %s\n", i+1, c.words)
 		s.answers.Camera = c.path
-		if s.old != nil && s.old.Camera.V4L2 != nil && s.old.Camera.V4L2.Device == c.path {
+		if s.answers.SameCamera() {
 			pick = i + 1
 		}
 		if err := s.showCamera(ctx, i+1); err != nil {
@@ -89,18 +89,6 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 	}
 	s.answers.Camera = all[n-1].path
 	return nil
-}
-
-// keepCamera answers with the camera of the configuration that is there.
-func (s *firstRun) keepCamera() {
-	switch c := s.old.Camera; {
-	case c.V4L2 != nil:
-		s.answers.Camera = c.V4L2.Device
-	case c.Rpicam != nil:
-		s.answers.Camera = firstrun.Module
-	case c.Clip != nil:
-		s.answers.Camera, s.answers.Clip = c.Clip.Path, true
-	}
 }
 
 // showCamera shows the nth camera, which is the answer so far. Without a picture, as
@@ -155,11 +143,8 @@ func (s *firstRun) inSight() (everything bool, zones []event.Zone) {
 	if a := s.answers; a.Everything || len(a.Zones) > 0 {
 		return a.Everything, a.Zones
 	}
-	if s.old != nil {
-		now := firstRun{old: s.old}
-		if now.keepCamera(); now.answers.Camera == s.answers.Camera && now.answers.Clip == s.answers.Clip {
-			return s.old.Everything, s.old.Zones
-		}
+	if s.answers.SameCamera() {
+		return s.old.Everything, s.old.Zones
 	}
 	return true, nil
 }
@@ -392,7 +377,7 @@ func (s *firstRun) account(ctx context.Context) (err error) {
 		if b.CAFile, err = filepath.Abs(s.caFile); err != nil {
 			return err
 		}
-	} else if s.old != nil && s.old.Broker.URL == b.URL {
+	} else if s.sameBroker() {
 		b.CAFile = s.old.Broker.CAFile
 	}
 	b.Username, err = s.Ask(ctx, ask.Question{Text: "User name there (empty for none)", Default: s.oldUser(), Flag: "broker-user", Given: s.flag("broker-user", s.user), Optional: true})
@@ -408,7 +393,7 @@ func (s *firstRun) account(ctx context.Context) (err error) {
 			return err
 		}
 		return s.tryBroker(ctx)
-	case s.Silent() && s.old != nil && s.old.Broker.Username == b.Username && s.old.Broker.PasswordFile != "":
+	case s.Silent() && s.sameBroker() && s.old.Broker.Username == b.Username && s.old.Broker.PasswordFile != "":
 		b.PasswordFile = s.old.Broker.PasswordFile
 		return s.tryBroker(ctx)
 	case s.Silent():
@@ -431,8 +416,14 @@ func (s *firstRun) account(ctx context.Context) (err error) {
 	return err
 }
 
+// sameBroker reports whether the broker that was answered is that of the configuration
+// that is there. What goes with one is not shown to another.
+func (s *firstRun) sameBroker() bool {
+	return s.answers.Before.SameBroker(s.answers.Broker.URL, os.Getenv)
+}
+
 func (s *firstRun) oldUser() string {
-	if s.old == nil {
+	if !s.sameBroker() {
 		return ""
 	}
 	return s.old.Broker.Username
@@ -440,7 +431,7 @@ func (s *firstRun) oldUser() string {
 
 // tryBroker connects as the daemon would, or listens as it would.
 func (s *firstRun) tryBroker(ctx context.Context) error {
-	a := firstrun.Answers{Device: s.answers.Device, Camera: firstrun.Module, Everything: true, Broker: s.answers.Broker, State: "/var/lib/doorbelld", Runtime: "/run/doorbelld"}
+	a := firstrun.Answers{Device: s.answers.Device, Camera: firstrun.Module, Everything: true, Broker: s.answers.Broker, State: "/var/lib/doorbelld", Runtime: "/run/doorbelld", Before: s.answers.Before}
 	_, cfg, err := firstrun.Config(a, s.path, os.Getenv)
 	if err != nil {
 		return err
@@ -464,7 +455,7 @@ func (s *firstRun) askButton(ctx context.Context) (err error) {
 		if text == "none" {
 			return nil
 		}
-		return firstrun.CheckAnswer(os.Getenv, func(a *firstrun.Answers) { a.Button = text })
+		return firstrun.CheckAnswer(os.Getenv, func(a *firstrun.Answers) { a.Button, a.Before = text, s.answers.Before })
 	}})
 	if s.answers.Button == "none" {
 		s.answers.Button = ""
