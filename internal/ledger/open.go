@@ -23,8 +23,10 @@ import (
 // FileName is the ledger's file in the state folder: there once a ledger was made.
 const FileName = "ledger.db"
 
+// LockName is the file there that is locked while a ledger is open.
+const LockName = "ledger.lock"
+
 const (
-	lockName      = "ledger.lock"
 	applicationID = 0x44424c52 // "DBLR", at byte 68 of the file
 	version       = 1          // of the tables below
 )
@@ -124,7 +126,7 @@ func takeFolder(dir string) (_ *os.File, err error) {
 			return nil, fmt.Errorf("state folder %s: %w", dir, err)
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, refused(dir, err)
 	}

@@ -41,7 +41,7 @@ func TestModes(t *testing.T) {
 		dir:                          fs.ModeDir | 0o700,
 		path:                         0o600,
 		path + "-wal":                0o600,
-		filepath.Join(dir, lockName): 0o600,
+		filepath.Join(dir, LockName): 0o600,
 	} {
 		info, err := os.Stat(name)
 		if err != nil {
