@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -205,4 +206,19 @@ func freeAddr(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// The embedded broker is heard as it listens: with TLS if it has a certificate, and at
+// an address of this machine.
+func TestSetupListener(t *testing.T) {
+	for at, want := range map[string]string{"127.0.0.1:1883": "127.0.0.1:1883", "0.0.0.0:8883": "127.0.0.1:8883", "[::]:8883": "[::1]:8883"} {
+		s := &firstRun{cfg: &config.Config{Device: "porch", Broker: config.Broker{Embedded: true, Listen: netip.MustParseAddrPort(at)}}}
+		if o := s.listener(true); o.Broker != "mqtt://"+want || o.TLS != nil {
+			t.Errorf("%s: %s", at, o.Broker)
+		}
+		s.cfg.Broker.CertificateFile = "/none"
+		if o := s.listener(true); o.Broker != "mqtts://"+want || o.TLS == nil {
+			t.Errorf("%s with TLS: %s", at, o.Broker)
+		}
+	}
 }
