@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -31,6 +32,15 @@ const packageMark = ".made-"
 // configuration.
 const setupPassword = "broker.password"
 
+// made are the names that doorbelld gives in the state folder, as patterns. Nothing else
+// is erased there: a state folder may be one that holds others' files too.
+var made = []string{
+	ledger.FileName, ledger.FileName + "-wal", ledger.FileName + "-shm", ledger.FileName + "-journal",
+	ledger.FileName + ".new", ledger.FileName + ".new-wal", ledger.FileName + ".new-journal",
+	ledger.KeyName, ledger.KeyName + ".new", ledger.ReserveName, "retained.json", "retained.json.new",
+	"broker", "broker/*.password", "broker/new-*", "receipts", "receipts/*.txt", "receipts/.new-*",
+}
+
 func newReset(g *globals) *cobra.Command {
 	var device string
 	var models bool
@@ -40,7 +50,8 @@ func newReset(g *globals) *cobra.Command {
 		Long: `Erases the ledger with all grants and releases, keys, clips, and the passwords of
 recipients at the embedded broker, and the broker's password if ` + "`setup`" + ` wrote it. The
 device begins anew: nobody is known, and nobody is told anything. The daemon must be
-stopped. It asks for the device's name to be typed.
+stopped, and cannot start meanwhile. It asks for the device's name to be typed. A file in
+the state folder that doorbelld did not make is never erased: it says which, and stops.
 
 It leaves the configuration and the downloaded models, and says what it cannot erase:
 what a memory card keeps of erased files, and what others were told.`,
@@ -78,10 +89,15 @@ type reset struct {
 	desk   *ask.Desk
 }
 
-func (r reset) run(ctx context.Context) error {
+func (r reset) run(ctx context.Context) (err error) {
 	if err := r.stopped(ctx); err != nil {
 		return err
 	}
+	let, err := r.hold()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, let()) }()
 	all, err := r.all()
 	if err != nil {
 		return err
@@ -110,9 +126,6 @@ func (r reset) run(ctx context.Context) error {
 	if name != r.cfg.Device {
 		return exitError{exitRefused, errors.New("that is not the device's name: nothing is erased")}
 	}
-	if err := r.stopped(ctx); err != nil { // the person took a while
-		return err
-	}
 	if err := eraseFiles(all); err != nil {
 		return err
 	}
@@ -126,20 +139,60 @@ func (r reset) stopped(ctx context.Context) error {
 	if !errors.Is(err, console.ErrNotRunning) {
 		return exitError{exitRefused, errors.New("the daemon runs: stop it first (`sudo systemctl stop doorbelld-gate`), or it would go on with what it knows")}
 	}
-	path := filepath.Join(r.cfg.State, ledger.FileName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("the state: %w", err)
+	return nil
+}
+
+// hold keeps every daemon out until it is let go, so that none goes on with half of what
+// is erased. The lock stays where it is: a daemon that takes another file of that name
+// would not be kept out.
+func (r reset) hold() (let func() error, err error) {
+	if err := r.own(); err != nil {
+		return nil, err
 	}
-	l, err := ledger.Open(ctx, r.cfg.State)
+	let, err = ledger.Hold(r.cfg.State)
 	switch {
 	case errors.Is(err, ledger.ErrInUse):
-		return exitError{exitInUse, err}
-	case err != nil:
-		return nil // one that is broken can be erased too
+		return nil, exitError{exitInUse, err}
+	case errors.Is(err, fs.ErrNotExist):
+		return func() error { return nil }, nil // there is nothing to keep anybody from
 	}
-	return l.Close()
+	return let, err
+}
+
+// own refuses if there is something in the state folder that doorbelld did not make.
+func (r reset) own() error {
+	var others []string
+	for _, folder := range []string{"", "broker", "receipts"} {
+		entries, err := os.ReadDir(filepath.Join(r.cfg.State, folder))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("the state: %w", err)
+		}
+		for _, e := range entries {
+			name := filepath.Join(folder, e.Name())
+			known := slices.ContainsFunc(made, func(pattern string) bool { ok, _ := filepath.Match(pattern, name); return ok })
+			if !known && !r.stays(name) && name != modelsName {
+				others = append(others, strconv.Quote(name))
+			}
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	const most = 5
+	and := ""
+	if len(others) > most {
+		and = fmt.Sprintf(" and %d more", len(others)-most)
+	}
+	return exitError{exitRefused, fmt.Errorf("in the state folder %s is what doorbelld did not make: %s%s; move it away, or is it the right folder? Nothing is erased",
+		r.cfg.State, strings.Join(others[:min(most, len(others))], ", "), and)}
+}
+
+// stays reports whether a name in the state folder is left as it is.
+func (r reset) stays(name string) bool {
+	return name == modelsName && !r.models || name == ledger.LockName || strings.HasPrefix(name, packageMark)
 }
 
 // all lists what is erased, in the order in which it is: the ledger first, since
@@ -151,7 +204,7 @@ func (r reset) all() ([]string, error) {
 	}
 	var paths []string
 	for _, e := range entries {
-		if e.Name() == modelsName && !r.models || strings.HasPrefix(e.Name(), packageMark) {
+		if r.stays(e.Name()) {
 			continue
 		}
 		paths = append(paths, filepath.Join(r.cfg.State, e.Name()))

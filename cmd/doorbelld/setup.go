@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"time"
@@ -159,7 +160,7 @@ func (s *firstRun) run(ctx context.Context) error {
 		return err
 	}
 	for _, question := range []func(context.Context) error{
-		s.askCamera, s.askDevice, s.askZones, s.askBroker, s.askButton, s.askOwner, s.askModel, s.askRecipient,
+		s.settleZones, s.askCamera, s.askDevice, s.askZones, s.askBroker, s.askButton, s.askOwner, s.askModel, s.askRecipient,
 	} {
 		if err := question(ctx); err != nil {
 			return err
@@ -196,6 +197,7 @@ func (s *firstRun) begin(ctx context.Context) error {
 	}
 	if s.before != "" {
 		s.old, _ = config.Parse(s.path, text, os.Getenv) // one with faults has no defaults to give
+		s.answers.Before = firstrun.Before{Text: s.before, Config: s.old}
 	}
 	if len(s.grants) > 0 && s.recipient == "" {
 		return usage("--grant needs --recipient: who is to be told?")
@@ -231,6 +233,9 @@ func (s *firstRun) review(ctx context.Context) error {
 	var err error
 	if s.text, s.cfg, err = firstrun.Config(a, s.path, os.Getenv); err != nil {
 		return err
+	}
+	if s.old != nil && reflect.DeepEqual(s.cfg, s.old) {
+		s.text = s.before // its owner's words for the same
 	}
 	s.head("What will be done", "")
 	for _, line := range s.cfg.Plain() {

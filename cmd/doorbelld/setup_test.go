@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,14 @@ func paintingEye() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Fprintf(os.NewFile(sandbox.FirstOutput, "picture"), "a picture of %s\n", s.Setup.Path)
+	var seen []string
+	for _, z := range s.Setup.Zones {
+		seen = append(seen, z.Name)
+	}
+	if s.Setup.Everything {
+		seen = append(seen, "all of it")
+	}
+	fmt.Fprintf(os.NewFile(sandbox.FirstOutput, "picture"), "a picture of %s: %s\n", s.Setup.Path, strings.Join(seen, ", "))
 	err = thumb.Write(os.NewFile(sandbox.FirstOutput+1, "thumb"), 1, 2, []byte{255, 0, 0, 0, 0, 255})
 	if err := errors.Join(err, link.WriteShown(conn, link.Shown{Encoding: link.MJPEG, Width: 640, Height: 480})); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -198,4 +206,19 @@ func freeAddr(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// The embedded broker is heard as it listens: with TLS if it has a certificate, and at
+// an address of this machine.
+func TestSetupListener(t *testing.T) {
+	for at, want := range map[string]string{"127.0.0.1:1883": "127.0.0.1:1883", "0.0.0.0:8883": "127.0.0.1:8883", "[::]:8883": "[::1]:8883"} {
+		s := &firstRun{cfg: &config.Config{Device: "porch", Broker: config.Broker{Embedded: true, Listen: netip.MustParseAddrPort(at)}}}
+		if o := s.listener(true); o.Broker != "mqtt://"+want || o.TLS != nil {
+			t.Errorf("%s: %s", at, o.Broker)
+		}
+		s.cfg.Broker.CertificateFile = "/none"
+		if o := s.listener(true); o.Broker != "mqtts://"+want || o.TLS == nil {
+			t.Errorf("%s with TLS: %s", at, o.Broker)
+		}
+	}
 }

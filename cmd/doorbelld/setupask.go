@@ -49,7 +49,7 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 		return s.showCamera(ctx, 1)
 	}
 	if s.Silent() && s.old != nil {
-		s.keepCamera()
+		s.answers.Camera, s.answers.Clip = s.answers.Before.Camera()
 		s.Say("Camera: %s\n", s.answers.Camera)
 		return s.showCamera(ctx, 1)
 	}
@@ -64,7 +64,7 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 	for i, c := range all {
 		s.Say("\n %d  %s\n", i+1, c.words)
 		s.answers.Camera = c.path
-		if s.old != nil && s.old.Camera.V4L2 != nil && s.old.Camera.V4L2.Device == c.path {
+		if s.answers.SameCamera() {
 			pick = i + 1
 		}
 		if err := s.showCamera(ctx, i+1); err != nil {
@@ -91,23 +91,11 @@ func (s *firstRun) askCamera(ctx context.Context) error {
 	return nil
 }
 
-// keepCamera answers with the camera of the configuration that is there.
-func (s *firstRun) keepCamera() {
-	switch c := s.old.Camera; {
-	case c.V4L2 != nil:
-		s.answers.Camera = c.V4L2.Device
-	case c.Rpicam != nil:
-		s.answers.Camera = firstrun.Module
-	case c.Clip != nil:
-		s.answers.Camera, s.answers.Clip = c.Clip.Path, true
-	}
-}
-
 // showCamera shows the nth camera, which is the answer so far. Without a picture, as
 // of one that the running daemon has, the questions go on, unless a file of it was
 // asked for.
 func (s *firstRun) showCamera(ctx context.Context, n int) error {
-	err := s.look(ctx, s.setupOf(s.knownZones()), n)
+	err := s.look(ctx, s.setupOf(s.inSight()), n)
 	if err == nil || s.still != "" || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
@@ -136,10 +124,9 @@ func (s *firstRun) cameras(ctx context.Context) (found []choice, err error) {
 	return found, nil
 }
 
-// setupOf gives what an eye is told to show the camera; without zones all of it: whose
-// camera it is sees what it sees.
-func (s *firstRun) setupOf(zones []event.Zone) link.Setup {
-	v := link.Setup{Source: link.V4L2, Path: s.answers.Camera, Everything: len(zones) == 0, Zones: zones, Smallest: config.DefaultSmallest}
+// setupOf gives what an eye is told to show what of the camera may be looked at.
+func (s *firstRun) setupOf(everything bool, zones []event.Zone) link.Setup {
+	v := link.Setup{Source: link.V4L2, Path: s.answers.Camera, Everything: everything, Zones: zones, Smallest: config.DefaultSmallest}
 	switch {
 	case s.answers.Clip:
 		v.Source, v.FPS = link.ClipFile, 10
@@ -149,23 +136,17 @@ func (s *firstRun) setupOf(zones []event.Zone) link.Setup {
 	return v
 }
 
-// knownZones gives the zones that flags name, else those that the configuration has
-// for the same camera; nil if none are known yet.
-func (s *firstRun) knownZones() []event.Zone {
-	if s.everything {
-		return nil
+// inSight gives what of the camera may be looked at, as far as that is answered; else
+// what the configuration says of the same camera; else all of it: until somebody has
+// said more, whose camera it is sees what it sees.
+func (s *firstRun) inSight() (everything bool, zones []event.Zone) {
+	if a := s.answers; a.Everything || len(a.Zones) > 0 {
+		return a.Everything, a.Zones
 	}
-	if zones, err := s.readZones(s.zones); err == nil && len(zones) > 0 { // else said when it is their turn
-		return zones
+	if s.answers.SameCamera() {
+		return s.old.Everything, s.old.Zones
 	}
-	if s.old == nil {
-		return nil
-	}
-	now := firstRun{old: s.old}
-	if now.keepCamera(); now.answers.Camera != s.answers.Camera || now.answers.Clip != s.answers.Clip {
-		return nil
-	}
-	return s.old.Zones
+	return true, nil
 }
 
 // look shows a still of the nth camera, as far as this terminal can, and keeps it if
@@ -214,31 +195,40 @@ func (s *firstRun) askDevice(ctx context.Context) (err error) {
 	return err
 }
 
-// askZones asks what may be looked at. It has no default: absent never means all.
-func (s *firstRun) askZones(ctx context.Context) error {
-	s.head("Zones", "Which parts of the picture may be looked at. All else is made black before anything\nlooks: leave out the street, the neighbour's windows, and what else is not yours.")
+// settleZones answers what may be looked at where nobody is to be asked, and comes
+// before anything looks. It has no default: absent never means all.
+func (s *firstRun) settleZones(context.Context) error {
 	switch {
 	case s.everything && len(s.zones) > 0:
 		return usage("--everything and --zone do not go together")
 	case s.everything:
 		s.answers.Everything = true
-		s.Say("All of the picture may be looked at.\n")
-		return nil
 	case len(s.zones) > 0:
 		zones, err := s.readZones(s.zones)
 		if err != nil {
 			return usage("--zone: %w", err)
 		}
 		s.answers.Zones = zones
-		for _, z := range zones {
-			s.Say("Zone %s: %d corners\n", z.Name, len(z.Polygon))
-		}
-		return nil
 	case s.Silent() && s.old != nil:
 		s.answers.Everything, s.answers.Zones = s.old.Everything, s.old.Zones
-		return nil
 	case s.Silent():
 		return usage("what may be looked at has no default: say --zone 'path=10,40 60,100' (%s) or --everything", firstrun.ZoneForms)
+	}
+	return nil
+}
+
+// askZones asks what may be looked at, if that is not settled.
+func (s *firstRun) askZones(ctx context.Context) error {
+	s.head("Zones", "Which parts of the picture may be looked at. All else is made black before anything\nlooks: leave out the street, the neighbour's windows, and what else is not yours.")
+	if s.answers.Everything {
+		s.Say("All of the picture may be looked at.\n")
+		return nil
+	}
+	for _, z := range s.answers.Zones {
+		s.Say("Zone %s: %d corners\n", z.Name, len(z.Polygon))
+	}
+	if len(s.answers.Zones) > 0 {
+		return nil
 	}
 	keep := ""
 	if s.old != nil {
@@ -252,7 +242,7 @@ func (s *firstRun) askZones(ctx context.Context) error {
 		if s.answers.Everything || !isTerminal(s.out) {
 			return nil
 		}
-		if err := s.look(ctx, s.setupOf(s.answers.Zones), 0); err != nil {
+		if err := s.look(ctx, s.setupOf(s.inSight()), 0); err != nil {
 			s.Say("  no picture of it: %v\n", err)
 		}
 		if yes, err := s.Confirm(ctx, "Is that right? What is black is never looked at", true); err != nil || yes {
@@ -298,9 +288,6 @@ func (s *firstRun) typeZones(ctx context.Context) error {
 }
 
 func (s *firstRun) readZones(texts []string) (zones []event.Zone, err error) {
-	if len(texts) == 0 {
-		return nil, nil
-	}
 	for _, text := range texts {
 		zone, err := firstrun.ParseZone(text)
 		if err != nil {
@@ -390,7 +377,7 @@ func (s *firstRun) account(ctx context.Context) (err error) {
 		if b.CAFile, err = filepath.Abs(s.caFile); err != nil {
 			return err
 		}
-	} else if s.old != nil && s.old.Broker.URL == b.URL {
+	} else if s.sameBroker() {
 		b.CAFile = s.old.Broker.CAFile
 	}
 	b.Username, err = s.Ask(ctx, ask.Question{Text: "User name there (empty for none)", Default: s.oldUser(), Flag: "broker-user", Given: s.flag("broker-user", s.user), Optional: true})
@@ -406,7 +393,7 @@ func (s *firstRun) account(ctx context.Context) (err error) {
 			return err
 		}
 		return s.tryBroker(ctx)
-	case s.Silent() && s.old != nil && s.old.Broker.Username == b.Username && s.old.Broker.PasswordFile != "":
+	case s.Silent() && s.sameBroker() && s.old.Broker.Username == b.Username && s.old.Broker.PasswordFile != "":
 		b.PasswordFile = s.old.Broker.PasswordFile
 		return s.tryBroker(ctx)
 	case s.Silent():
@@ -429,8 +416,14 @@ func (s *firstRun) account(ctx context.Context) (err error) {
 	return err
 }
 
+// sameBroker reports whether the broker that was answered is that of the configuration
+// that is there. What goes with one is not shown to another.
+func (s *firstRun) sameBroker() bool {
+	return s.answers.Before.SameBroker(s.answers.Broker.URL, os.Getenv)
+}
+
 func (s *firstRun) oldUser() string {
-	if s.old == nil {
+	if !s.sameBroker() {
 		return ""
 	}
 	return s.old.Broker.Username
@@ -438,7 +431,7 @@ func (s *firstRun) oldUser() string {
 
 // tryBroker connects as the daemon would, or listens as it would.
 func (s *firstRun) tryBroker(ctx context.Context) error {
-	a := firstrun.Answers{Device: s.answers.Device, Camera: firstrun.Module, Everything: true, Broker: s.answers.Broker, State: "/var/lib/doorbelld", Runtime: "/run/doorbelld"}
+	a := firstrun.Answers{Device: s.answers.Device, Camera: firstrun.Module, Everything: true, Broker: s.answers.Broker, State: "/var/lib/doorbelld", Runtime: "/run/doorbelld", Before: s.answers.Before}
 	_, cfg, err := firstrun.Config(a, s.path, os.Getenv)
 	if err != nil {
 		return err
@@ -462,7 +455,7 @@ func (s *firstRun) askButton(ctx context.Context) (err error) {
 		if text == "none" {
 			return nil
 		}
-		return firstrun.CheckAnswer(os.Getenv, func(a *firstrun.Answers) { a.Button = text })
+		return firstrun.CheckAnswer(os.Getenv, func(a *firstrun.Answers) { a.Button, a.Before = text, s.answers.Before })
 	}})
 	if s.answers.Button == "none" {
 		s.answers.Button = ""

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
@@ -395,7 +396,17 @@ func (s *firstRun) listener(anonymous bool) mqtt.Options {
 	if !s.cfg.Broker.Embedded {
 		return o
 	}
-	o.Broker = "mqtt://" + s.cfg.Broker.Listen.String()
+	at := s.cfg.Broker.Listen
+	switch {
+	case at.Addr() == netip.IPv4Unspecified():
+		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+	case at.Addr().IsUnspecified():
+		at = netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())
+	}
+	o.Broker, o.TLS = "mqtt://"+at.String(), nil
+	if s.cfg.Broker.CertificateFile != "" {
+		o.Broker, o.TLS = "mqtts://"+at.String(), s.cfg.Broker.OwnTLS
+	}
 	if !anonymous {
 		o.Username, o.Password = s.to, func() (string, error) { return accounts(s.cfg).Secret(s.to) }
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -340,6 +341,20 @@ func (s *section) take(key string) value {
 	v.path, v.what = path, path
 	delete(s.keys, key)
 	return v
+}
+
+// inOrder gives what nobody has asked for, in the order of the file; the path of each
+// is its key alone.
+func (s *section) inOrder() []value {
+	all := make([]value, 0, len(s.keys))
+	for key, v := range s.keys {
+		v.path, v.what = key, key
+		all = append(all, v)
+	}
+	slices.SortFunc(all, func(a, b value) int {
+		return cmp.Or(cmp.Compare(a.key.line, b.key.line), cmp.Compare(a.key.column, b.key.column))
+	})
+	return all
 }
 
 // close is called when all of the section's keys were asked for; what is left

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"net/netip"
 	"net/url"
@@ -208,12 +207,8 @@ func readSize(v value) (width, height int) {
 
 // readControls takes any names: only the camera knows which it has.
 func readControls(s *section) (all []Control) {
-	keys := slices.SortedFunc(maps.Keys(s.keys), func(a, b string) int {
-		x, y := s.keys[a].key, s.keys[b].key
-		return cmp.Or(cmp.Compare(x.line, y.line), cmp.Compare(x.column, y.column))
-	})
-	for _, name := range keys {
-		v := s.keys[name]
+	for _, v := range s.inOrder() {
+		name := v.path
 		v.path = join(s.path, name)
 		v.what = v.path
 		if !controlPattern.MatchString(name) {

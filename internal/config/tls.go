@@ -74,6 +74,29 @@ func (b Broker) ServerTLS() (*tls.Config, error) {
 	}, nil
 }
 
+// OwnTLS trusts the embedded broker's certificate and no other, for a program of ours
+// that listens there as others do; nil if it listens without TLS.
+func (b Broker) OwnTLS() (*tls.Config, error) {
+	if !b.Embedded || b.CertificateFile == "" {
+		return nil, nil
+	}
+	own, err := b.certificate()
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	c.RootCAs.AddCert(own.Leaf)
+	switch {
+	case len(own.Leaf.DNSNames) > 0:
+		c.ServerName = strings.Replace(own.Leaf.DNSNames[0], "*", "any", 1)
+	case len(own.Leaf.IPAddresses) > 0:
+		c.ServerName = own.Leaf.IPAddresses[0].String()
+	default:
+		return nil, fmt.Errorf("broker.certificate_file: the certificate in %s names no host, so no client can be sure of it", b.CertificateFile)
+	}
+	return c, nil
+}
+
 // Warnings says what is allowed and should be known: a password that everybody on
 // the way can read, a certificate that is over.
 func (b Broker) Warnings() []string {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,4 +150,62 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if c, err := k.get(now.Add(4 * time.Minute)); err != nil || c.Leaf.SerialNumber.Cmp(first.Leaf.SerialNumber) == 0 {
 		t.Errorf("not renewed: %v", err)
 	}
+}
+
+// A program of ours that listens at the embedded broker takes its certificate, and no
+// other of the same authority.
+func TestOwnTLS(t *testing.T) {
+	a := mosquitto.NewAuthority(t)
+	other, otherKey := a.Issue(-day, day, "front.lan", "*.lan", "127.0.0.1")
+	for _, host := range []string{"front.lan", "*.lan", "127.0.0.1", "::1"} {
+		certificate, key := a.Issue(-day, day, host)
+		b := Broker{Embedded: true, CertificateFile: certificate, KeyFile: key}
+		if err := shake(t, b, b); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+		if err := shake(t, b, Broker{Embedded: true, CertificateFile: other, KeyFile: otherKey}); err == nil {
+			t.Errorf("%s: another one is taken", host)
+		}
+	}
+	certificate, key := a.Issue(-day, day)
+	if _, err := (Broker{Embedded: true, CertificateFile: certificate, KeyFile: key}).OwnTLS(); err == nil || !strings.Contains(err.Error(), "names no host") {
+		t.Errorf("for no host: %v", err)
+	}
+	if c, err := (Broker{Embedded: true}).OwnTLS(); c != nil || err != nil {
+		t.Errorf("without TLS: %+v, %v", c, err)
+	}
+}
+
+// shake has a client of one broker's own shake hands with the other broker.
+func shake(t *testing.T, own, other Broker) error {
+	t.Helper()
+	theirs, err := other.ServerTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := own.OwnTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		c, err := l.Accept()
+		if err != nil {
+			return // nobody came
+		}
+		defer c.Close()
+		_ = c.(*tls.Conn).Handshake() // the client tells what came of it
+	}()
+	c, err := tls.Dial("tcp", l.Addr().String(), ours)
+	if err == nil {
+		c.Close()
+	}
+	l.Close()
+	<-over
+	return err
 }

@@ -4,9 +4,9 @@
 package firstrun
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,8 +28,9 @@ type Answers struct {
 	Button     string // the line of the button; "": there is none
 	Home       string // the recipient that is Home Assistant; "": none is
 	Owner      string // a user of this machine who may do everything; "": root alone
-	State      string // folders; "": the default
+	State      string // folders; "": that of before, else the default
 	Runtime    string
+	Before     Before // what is not asked stays as it says
 }
 
 // Broker is where messages go.
@@ -47,23 +48,29 @@ const Embedded = "embedded"
 // Config gives the text of a configuration. name is the file that it is for. The
 // error lists what the answers lack, as the file's faults.
 func Config(a Answers, name string, env func(string) string) (string, *config.Config, error) {
+	kept, err := a.Before.kept(a, name, env)
+	if err != nil {
+		return "", nil, err
+	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	// section writes what was answered of a section, and what is kept of it.
+	section := func(about, name string, answered ...[]config.Part) {
+		parts := append(slices.Concat(answered...), kept.take(name)...)
+		if len(parts) == 0 {
+			return
+		}
+		line("\n# %s\n%s:", about, name)
+		for _, p := range parts {
+			line("  %s: %s", p.Key, p.Value)
+		}
+	}
 	line("# The configuration of this doorbell, written by `doorbelld setup`. It configures the")
 	line("# machine and grants nothing. doorbelld.example.yaml explains every key there is;")
 	line("# `doorbelld check` lists every fault.")
 	line("\n# The name of this doorbell; it stands in every topic.")
-	line("device: %s", quote(a.Device))
-	line("\n# What is watched.")
-	line("camera:")
-	switch {
-	case a.Clip:
-		line("  source: clip\n  clip: %s\n  loop: true", quote(a.Camera))
-	case a.Camera == Module:
-		line("  source: rpicam")
-	default:
-		line("  source: v4l2\n  device: %s", quote(a.Camera))
-	}
+	line("device: %s", config.Quote(a.Device))
+	section("What is watched.", "camera", a.camera()...)
 	if a.Everything {
 		line("\n# All of the picture may be looked at.")
 		line("zones: everything")
@@ -72,35 +79,21 @@ func Config(a Answers, name string, env func(string) string) (string, *config.Co
 		line("# fractions of the picture's width and height, from the top left.")
 		line("zones:")
 		for _, z := range a.Zones {
-			line("  - name: %s\n    polygon: %s", quote(z.Name), corners(z.Polygon))
+			line("  - name: %s\n    polygon: %s", config.Quote(z.Name), corners(z.Polygon))
 		}
 	}
 	if a.Button != "" {
-		line("\n# The button at the door.")
-		line("button:\n  line: %s", pin(a.Button))
+		section("The button at the door.", "button", []config.Part{{Key: "line", Value: pin(a.Button)}})
 	}
-	line("\n# Where messages go.")
-	line("broker:\n  url: %s", quote(a.Broker.URL))
-	for _, v := range []struct{ key, value string }{
-		{"listen", a.Broker.Listen}, {"username", a.Broker.Username}, {"password_file", a.Broker.PasswordFile}, {"ca_file", a.Broker.CAFile},
-	} {
-		if v.value != "" {
-			line("  %s: %s", v.key, quote(v.value))
-		}
+	section("Where messages go.", "broker", []config.Part{{Key: "url", Value: config.Quote(a.Broker.URL)}}, set("listen", a.Broker.Listen),
+		set("username", a.Broker.Username), set("password_file", a.Broker.PasswordFile), set("ca_file", a.Broker.CAFile))
+	section("Home Assistant finds what this recipient was granted by itself.", "home_assistant", set("recipient", a.Home))
+	section("Who may grant, besides root.", "access", set("owner", a.Owner))
+	for _, p := range slices.Concat(set("state", a.State), set("runtime", a.Runtime), kept.take("")) {
+		line("\n%s: %s", p.Key, p.Value)
 	}
-	if a.Home != "" {
-		line("\n# Home Assistant finds what this recipient was granted by itself.")
-		line("home_assistant:\n  recipient: %s", quote(a.Home))
-	}
-	if a.Owner != "" {
-		line("\n# Who may grant, besides root.")
-		line("access:\n  owner: %s", quote(a.Owner))
-	}
-	if a.State != "" {
-		line("\nstate: %s", quote(a.State))
-	}
-	if a.Runtime != "" {
-		line("\nruntime: %s", quote(a.Runtime))
+	for len(kept) > 0 {
+		section("As it was.", kept[0].Section)
 	}
 	c, faults := config.Parse(name, []byte(b.String()), env)
 	if len(faults) > 0 {
@@ -109,25 +102,25 @@ func Config(a Answers, name string, env func(string) string) (string, *config.Co
 	return b.String(), c, nil
 }
 
-// quote writes a string as YAML reads it back, whatever is in it: in JSON's form,
-// which is YAML's too; plainly if nothing in it can mean anything else.
-func quote(s string) string {
-	plain := s != "" && (s[0] >= 'a' && s[0] <= 'z' || s[0] == '/')
-	for _, c := range s {
-		plain = plain && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/_.-", c))
+// camera writes which camera it is.
+func (a Answers) camera() [][]config.Part {
+	switch {
+	case a.Clip && a.SameCamera():
+		return [][]config.Part{set("source", "clip"), set("clip", a.Camera)}
+	case a.Clip:
+		return [][]config.Part{set("source", "clip"), set("clip", a.Camera), {{Key: "loop", Value: "true"}}}
+	case a.Camera == Module:
+		return [][]config.Part{set("source", Module)}
 	}
-	switch s {
-	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
-		plain = false
+	return [][]config.Part{set("source", "v4l2"), set("device", a.Camera)}
+}
+
+// set writes a key that was answered; an empty answer is none.
+func set(key, value string) []config.Part {
+	if value == "" {
+		return nil
 	}
-	if plain {
-		return s
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return `""` // a string always has that form
-	}
-	return string(text)
+	return []config.Part{{Key: key, Value: config.Quote(value)}}
 }
 
 // pin writes a line by its number or its name.
@@ -135,7 +128,7 @@ func pin(s string) string {
 	if _, err := strconv.Atoi(s); err == nil {
 		return s
 	}
-	return quote(s)
+	return config.Quote(s)
 }
 
 func corners(all []event.Point) string {
@@ -193,10 +186,15 @@ func percent(word string) (float64, error) {
 	return v / 100, nil
 }
 
+// sound gives answers that are in order, for looking at one of them alone.
+func sound() Answers {
+	return Answers{Device: "door", Camera: "/dev/video0", Everything: true, Broker: Broker{URL: Embedded}, State: "/var/lib/doorbelld", Runtime: "/run/doorbelld"}
+}
+
 // CheckAnswer looks at one answer before the others are known: change puts it into
 // answers that are sound.
 func CheckAnswer(env func(string) string, change func(*Answers)) error {
-	a := Answers{Device: "door", Camera: "/dev/video0", Everything: true, Broker: Broker{URL: Embedded}, State: "/var/lib/doorbelld", Runtime: "/run/doorbelld"}
+	a := sound()
 	change(&a)
 	_, _, err := Config(a, "answer", env)
 	var faults config.Faults
