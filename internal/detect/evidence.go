@@ -71,8 +71,12 @@ func (v *view) fitTile(l light, frame, background []float32, box pixelBox) (rest
 			if !v.seen[i] {
 				continue
 			}
+			shown := l.of(background[i])
+			if clipped(frame[i], background[i], shown) {
+				continue
+			}
 			f, b := float64(frame[i]), float64(background[i])
-			d := float64(frame[i] - l.of(background[i]))
+			d := float64(frame[i] - shown)
 			difference += d * d
 			n++
 			sf, sb, sff, sfb, sbb = sf+f, sb+b, sff+f*f, sfb+f*b, sbb+b*b

@@ -9,7 +9,7 @@ import (
 // The life of a track, in the frames' own time.
 const (
 	proof     = 300 * time.Millisecond // what is new must move that long; a step of light is over sooner
-	fewest    = 3                      // frames that it must be seen in, however slowly they come
+	fewest    = 3                      // frames that it must be seen in, surely as a thing, however slowly they come
 	forgiven  = 400 * time.Millisecond // how long an unproven track may be unseen
 	gone      = 2 * time.Second        // how long a proven one may be unseen before it ends
 	hidden    = 4 * time.Second        // …and while something else covers its place
@@ -40,7 +40,8 @@ type track struct {
 	born    time.Duration
 	seen    time.Duration
 	missed  int // frames since it was seen
-	hits    int // frames it was seen in …
+	hits    int // frames it was seen in, …
+	firm    int // … in so many of them surely as a thing …
 	frames  int // … of those since it was born
 	score   float64
 
@@ -58,7 +59,7 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, born: now, seen: now, hits: 1, firm: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 }
 
 // expected gives where the track should be at now if it went on as it did.
@@ -73,6 +74,7 @@ func (t *track) expected(now time.Duration) event.Box {
 // follow takes s over as where the track is now.
 func (t *track) follow(s spotting, now time.Duration) {
 	const smooth, part, all = 0.4, 0.6, 0.8
+	leaps := t.id == 0 && t.whole.IoU(s.box) == 0
 	if t.stays(now) {
 		t.whole, t.wholeAt = t.place, now
 	}
@@ -101,6 +103,12 @@ func (t *track) follow(s spotting, now time.Duration) {
 	t.box, t.seen = s.box, now
 	t.hits++
 	t.missed = 0
+	if s.sure {
+		t.firm++
+	}
+	if leaps {
+		t.born, t.hits, t.firm, t.frames = now, 1, 1, 1
+	}
 	t.score += (s.score - t.score) / float64(min(t.hits, 10))
 	if s.zone != t.nextZone {
 		t.nextZone, t.since = s.zone, now
@@ -108,11 +116,11 @@ func (t *track) follow(s spotting, now time.Duration) {
 }
 
 // proven reports whether an unproven track has shown enough to be told about:
-// for long enough, and in two of three frames; in four of five where clutter
-// says that much comes and goes.
+// for long enough, in two of three frames, and in some of those surely as a thing;
+// in four of five frames where clutter says that much comes and goes.
 func (t *track) proven(clutter float64) bool {
 	long := time.Duration(float64(proof) * min(1+clutter/clutterMuch, longerProof))
-	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 {
+	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 || t.firm < fewest {
 		return false
 	}
 	if clutter > clutterMuch {

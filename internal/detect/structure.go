@@ -1,0 +1,80 @@
+package detect
+
+// A structure tells of how much of the background's own pattern a frame still
+// shows where it was, whatever the light: the edges of walls, paths and leaves, in
+// squares of the picture that have any. Light leaves them all, a thing hides those
+// behind it, and when the camera is turned, or another lamp shows another scene,
+// they are gone from everywhere at once, which a count of changed pixels would not
+// tell from a thing before a plain wall.
+type structure struct{ squares, lost int }
+
+const (
+	squareSide  = 16  // pixels
+	plain       = 3.0 // grey levels, standard deviation below which a square has no pattern …
+	overNoise   = 2.0 // … or so many times the noise
+	fewSquares  = 6   // too few to tell anything from
+	mostSquares = 0.75
+	someSquares = 0.3
+)
+
+// gone reports whether the scene is another one.
+func (t structure) gone() bool {
+	return t.squares >= fewSquares && float64(t.lost) > mostSquares*float64(t.squares)
+}
+
+// less reports whether more than half of the scene is not what it was.
+func (t structure) less() bool { return t.squares >= fewSquares && 2*t.lost > t.squares }
+
+// covered reports whether a thing hides a part of the scene and the rest is there.
+func (t structure) covered() bool {
+	return t.squares >= fewSquares && !t.gone() && float64(t.lost) > someSquares*float64(t.squares)
+}
+
+// structure compares frame with background in squares. noise is the mean deviation
+// of a pixel's noise.
+func (v *view) structure(l light, frame, background []float32, noise float32) structure {
+	var t structure
+	pattern := max(plain, overNoise*1.25*float64(noise))
+	for y := 0; y+squareSide <= v.h; y += squareSide {
+		for x := 0; x+squareSide <= v.w; x += squareSide {
+			box := pixelBox{x, y, x + squareSide, y + squareSide}
+			if v.variance(background, box) < pattern*pattern || v.glaring(frame, box) {
+				continue
+			}
+			t.squares++
+			most := v.variance(frame, box) / 2 * squareSide * squareSide
+			if rest, _, _ := v.fitTile(l, frame, background, box); rest > most && v.fitShifted(l, frame, background, box) > most {
+				t.lost++
+			}
+		}
+	}
+	return t
+}
+
+// glaring reports whether much of box is so bright that no pattern can be seen.
+func (v *view) glaring(frame []float32, box pixelBox) bool {
+	n := 0
+	for y := box.y0; y < box.y1; y++ {
+		for _, f := range frame[y*v.w+box.x0 : y*v.w+box.x1] {
+			if f >= bright {
+				n++
+			}
+		}
+	}
+	return 8*n > box.pixels()
+}
+
+// variance gives that of the seen pixels of box, and 0 if not all of it is seen.
+func (v *view) variance(pix []float32, box pixelBox) float64 {
+	var n, sum, squares float64
+	for y := box.y0; y < box.y1; y++ {
+		for i := y*v.w + box.x0; i < y*v.w+box.x1; i++ {
+			if !v.seen[i] {
+				return 0
+			}
+			p := float64(pix[i])
+			n, sum, squares = n+1, sum+p, squares+p*p
+		}
+	}
+	return squares/n - sum*sum/n/n
+}
