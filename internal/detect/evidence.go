@@ -6,10 +6,12 @@ import "math"
 // going on of one. In the stress films nineteen of twenty things began with 0.45
 // and more, and nearly no light came to 0.4.
 const (
-	begins = 0.30
-	goesOn = 0.15
-	firmly = 0.45 // for a part of a region to be taken for a thing by itself
-	fairly = 0.35 // for a large region to begin a track
+	begins  = 0.30
+	goesOn  = 0.15
+	firmly  = 0.45 // for a part of a region to be taken for a thing by itself
+	fairly  = 0.35 // for a large region to begin a track
+	plainly = 0.50 // for one that only brightens
+	amply   = 0.60 // for one that leaves the scene's pattern as it was
 )
 
 // evidence tells in [0,1] how sure it is that the difference between frame and

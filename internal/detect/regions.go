@@ -22,7 +22,8 @@ type region struct {
 	box    pixelBox
 	area   int     // pixels that differ
 	moving int     // pixels of them that move
-	score  float64 // [0,1], its evidence if that was weighed
+	score  float64 // [0,1], its evidence if that was weighed …
+	needs  float64 // … and what it needs to begin a track
 
 	verdict Verdict // why it does not count, if it is refused
 }
@@ -188,7 +189,8 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 			continue
 		}
 		r.score = c.weigh(s, now.pix)
-		c.count(s, r)
+		r.needs = s.needs(now.pix, r)
+		c.count(s, now.pix, r)
 	}
 	c.learn(dt, age)
 	return c.found
@@ -196,8 +198,8 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 
 // count adds r, whose cells are weighed, to what was found; or, if it is light
 // on the whole, what there is in it that is more: someone whom a lamp lights.
-func (c *cells) count(s *scene, r region) {
-	if r.score >= s.needs(r.box) && !r.scattered() {
+func (c *cells) count(s *scene, frame []float32, r region) {
+	if r.score >= r.needs && !r.scattered() {
 		c.found = append(c.found, r)
 		return
 	}
@@ -208,7 +210,10 @@ func (c *cells) count(s *scene, r region) {
 		}
 		p := c.firm(k)
 		p.box = c.boundsOf(c.part, s.different)
-		if !p.less(s.least) && !p.scattered() {
+		if p.less(s.least) || p.scattered() {
+			continue
+		}
+		if p.needs = s.needs(frame, p); p.score >= p.needs {
 			c.found = append(c.found, p)
 		}
 	}

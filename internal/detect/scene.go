@@ -122,13 +122,25 @@ func (s *scene) again(now *moment) bool {
 
 // sure reports whether r, of the last frame, may be a thing that was not there
 // before.
-func (s *scene) sure(r region) bool { return !s.upset && r.score >= s.needs(r.box) }
+func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 
-// needs gives the evidence that a region with this box needs to be a thing:
-// lights are large, and a large thing has edges enough.
-func (s *scene) needs(b pixelBox) float64 {
+// needs gives the evidence that r needs to be a thing. Lights are large, and a large
+// thing has edges enough. What leaves all of the scene's own pattern where it was, or
+// nearly there, is a light or leaves in the wind, and what only brightens, from one
+// end to the other, is probably a light, unless it is plainly more.
+func (s *scene) needs(frame []float32, r region) float64 {
 	const large = 0.1 // of the picture
-	return begins + (fairly-begins)*min(1, float64(b.pixels())/(large*float64(s.view.w*s.view.h)))
+	needs := begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
+	if r.score < needs {
+		return needs
+	}
+	if s.brightens(frame, r.box) {
+		needs = plainly
+	}
+	if r.score < amply && s.leaves(frame, r.box) {
+		needs = amply
+	}
+	return needs
 }
 
 // compareWith is look for a frame that is not the last one again.

@@ -9,7 +9,8 @@ package detect
 type structure struct{ squares, lost int }
 
 const (
-	squareSide  = 16  // pixels
+	squareSide  = 16  // pixels, of the whole picture's squares …
+	partSide    = 8   // … and of those in a region
 	plain       = 3.0 // grey levels, standard deviation below which a square has no pattern …
 	overNoise   = 2.0 // … or so many times the noise
 	fewSquares  = 6   // too few to tell anything from
@@ -41,14 +42,63 @@ func (v *view) structure(l light, frame, background []float32, noise float32) st
 			if v.variance(background, box) < pattern*pattern || v.glaring(frame, box) {
 				continue
 			}
-			t.squares++
-			most := v.variance(frame, box) / 2 * squareSide * squareSide
-			if rest, _, _ := v.fitTile(l, frame, background, box); rest > most && v.fitShifted(l, frame, background, box) > most {
-				t.lost++
-			}
+			t.take(v, l, frame, background, box)
 		}
 	}
 	return t
+}
+
+// take counts the square box, which has a pattern.
+func (t *structure) take(v *view, l light, frame, background []float32, box pixelBox) {
+	t.squares++
+	most := v.variance(frame, box) / 2 * float64(box.pixels())
+	if rest, _, _ := v.fitTile(l, frame, background, box); rest > most && v.fitShifted(l, frame, background, box) > most {
+		t.lost++
+	}
+}
+
+// leaves reports whether what differs in box leaves the background's pattern there as
+// it was, or a little beside; if there is no pattern, it does not.
+func (s *scene) leaves(frame []float32, box pixelBox) bool {
+	const part = 4 // one lost square in so many is not none
+	v := s.view
+	pattern := max(plain, overNoise*1.25*float64(s.meanNoise()))
+	var t structure
+	for y := box.y0 / partSide * partSide; y < box.y1 && y+partSide <= v.h; y += partSide {
+		for x := box.x0 / partSide * partSide; x < box.x1 && x+partSide <= v.w; x += partSide {
+			square := pixelBox{x, y, x + partSide, y + partSide}
+			if 2*s.different.count(x, y, square.x1, square.y1) >= partSide*partSide && v.variance(s.background, square) >= pattern*pattern {
+				t.take(v, s.light, frame, s.background, square)
+			}
+		}
+	}
+	if t.squares == 0 {
+		if w, h := box.x1-box.x0, box.y1-box.y0; w < partSide || h < partSide {
+			box = box.grow((partSide-min(w, h)+1)/2, v.w, v.h)
+		}
+		if box.pixels() <= 4*partSide*partSide && v.variance(s.background, box) >= pattern*pattern {
+			t.take(v, s.light, frame, s.background, box)
+		}
+	}
+	return t.squares > 0 && part*t.lost < t.squares
+}
+
+// brightens reports whether what differs in box is brighter than it was, all of it.
+func (s *scene) brightens(frame []float32, box pixelBox) bool {
+	const few, most = 50, 20
+	brighter, all := 0, 0
+	for y := box.y0; y < box.y1; y++ {
+		for x := box.x0; x < box.x1; x++ {
+			if s.different.count(x, y, x+1, y+1) == 0 {
+				continue
+			}
+			all++
+			if i := y*s.view.w + x; frame[i] > s.light.of(s.background[i]) {
+				brighter++
+			}
+		}
+	}
+	return all >= few && (all-brighter)*most <= all
 }
 
 // glaring reports whether much of box is so bright that no pattern can be seen.
