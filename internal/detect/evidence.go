@@ -11,7 +11,7 @@ const (
 	firmly  = 0.45 // for a part of a region to be taken for a thing by itself
 	fairly  = 0.35 // for a large region to begin a track
 	plainly = 0.50 // for one that only brightens
-	amply   = 0.60 // for one that leaves the scene's pattern as it was
+	amply   = 0.60 // for one that leaves the scene's pattern as it was to count all the same
 )
 
 // evidence tells in [0,1] how sure it is that the difference between frame and

@@ -25,6 +25,8 @@ type region struct {
 	score  float64 // [0,1], its evidence if that was weighed …
 	needs  float64 // … and what it needs to begin a track
 
+	through bool // the scene's own pattern shows through it, so that it may be a light, or leaves
+
 	verdict Verdict // why it does not count, if it is refused
 }
 
@@ -189,7 +191,7 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 			continue
 		}
 		r.score = c.weigh(s, now.pix)
-		r.needs = s.needs(now.pix, r)
+		s.judge(now.pix, &r)
 		c.count(s, now.pix, r)
 	}
 	c.learn(dt, age)
@@ -213,7 +215,7 @@ func (c *cells) count(s *scene, frame []float32, r region) {
 		if p.less(s.least) || p.scattered() {
 			continue
 		}
-		if p.needs = s.needs(frame, p); p.score >= p.needs {
+		if s.judge(frame, &p); p.score >= p.needs {
 			c.found = append(c.found, p)
 		}
 	}

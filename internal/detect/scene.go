@@ -124,23 +124,19 @@ func (s *scene) again(now *moment) bool {
 // before.
 func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 
-// needs gives the evidence that r needs to be a thing. Lights are large, and a large
-// thing has edges enough. What leaves all of the scene's own pattern where it was, or
-// nearly there, is a light or leaves in the wind, and what only brightens, from one
-// end to the other, is probably a light, unless it is plainly more.
-func (s *scene) needs(frame []float32, r region) float64 {
+// judge says what evidence r needs to be a thing, and whether the scene shows through
+// it. Lights are large, and a large thing has edges enough; and what only brightens,
+// from one end to the other, is probably a light unless it is plainly more.
+func (s *scene) judge(frame []float32, r *region) {
 	const large = 0.1 // of the picture
-	needs := begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
-	if r.score < needs {
-		return needs
+	r.needs = begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
+	if r.score < r.needs {
+		return
 	}
 	if s.brightens(frame, r.box) {
-		needs = plainly
+		r.needs = plainly
 	}
-	if r.score < amply && s.leaves(frame, r.box) {
-		needs = amply
-	}
-	return needs
+	r.through = r.score < amply && s.leaves(frame, *r)
 }
 
 // compareWith is look for a frame that is not the last one again.

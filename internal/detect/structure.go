@@ -57,11 +57,14 @@ func (t *structure) take(v *view, l light, frame, background []float32, box pixe
 	}
 }
 
-// leaves reports whether what differs in box leaves the background's pattern there as
-// it was, or a little beside; if there is no pattern, it does not.
-func (s *scene) leaves(frame []float32, box pixelBox) bool {
-	const part = 4 // one lost square in so many is not none
-	v := s.view
+// leaves reports whether r leaves the background's pattern where it is as it was, or a
+// little beside; if there is hardly any pattern, it does not.
+func (s *scene) leaves(frame []float32, r region) bool {
+	const (
+		part  = 4 // one lost square in so many is not none
+		share = 5 // of what differs one part in so many must have a pattern
+	)
+	v, box := s.view, r.box
 	pattern := max(plain, overNoise*1.25*float64(s.meanNoise()))
 	var t structure
 	for y := box.y0 / partSide * partSide; y < box.y1 && y+partSide <= v.h; y += partSide {
@@ -80,7 +83,7 @@ func (s *scene) leaves(frame []float32, box pixelBox) bool {
 			t.take(v, s.light, frame, s.background, box)
 		}
 	}
-	return t.squares > 0 && part*t.lost < t.squares
+	return t.squares > 0 && part*t.lost < t.squares && share*t.squares*partSide*partSide >= r.area
 }
 
 // brightens reports whether what differs in box is brighter than it was, all of it.

@@ -41,7 +41,7 @@ type track struct {
 	seen    time.Duration
 	missed  int // frames since it was seen
 	hits    int // frames it was seen in, …
-	firm    int // … in so many of them surely as a thing …
+	firm    int // … in so many of them firmly as a thing …
 	frames  int // … of those since it was born
 	score   float64
 
@@ -59,7 +59,22 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, born: now, seen: now, hits: 1, firm: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	t := track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, seen: now, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	t.begin(s, now)
+	return t
+}
+
+// begin lets the proof of the track begin with s.
+func (t *track) begin(s spotting, now time.Duration) {
+	t.born, t.hits, t.frames, t.firm = now, 1, 1, s.firm()
+}
+
+// firm is 1 if s is proof of a thing that hides what is behind it, else 0.
+func (s *spotting) firm() int {
+	if s.sure && !s.through {
+		return 1
+	}
+	return 0
 }
 
 // expected gives where the track should be at now if it went on as it did.
@@ -103,11 +118,9 @@ func (t *track) follow(s spotting, now time.Duration) {
 	t.box, t.seen = s.box, now
 	t.hits++
 	t.missed = 0
-	if s.sure {
-		t.firm++
-	}
+	t.firm += s.firm()
 	if leaps {
-		t.born, t.hits, t.firm, t.frames = now, 1, 1, 1
+		t.begin(s, now)
 	}
 	t.score += (s.score - t.score) / float64(min(t.hits, 10))
 	if s.zone != t.nextZone {
@@ -116,8 +129,9 @@ func (t *track) follow(s spotting, now time.Duration) {
 }
 
 // proven reports whether an unproven track has shown enough to be told about:
-// for long enough, in two of three frames, and in some of those surely as a thing;
-// in four of five frames where clutter says that much comes and goes.
+// for long enough, in two of three frames, and in some of those surely and as one
+// that hides what is behind it; in four of five frames where clutter says that much
+// comes and goes.
 func (t *track) proven(clutter float64) bool {
 	long := time.Duration(float64(proof) * min(1+clutter/clutterMuch, longerProof))
 	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 || t.firm < fewest {
