@@ -126,17 +126,19 @@ func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 
 // judge says what evidence r needs to be a thing, and whether the scene shows through
 // it. Lights are large, and a large thing has edges enough; and what only brightens,
-// from one end to the other, is probably a light unless it is plainly more.
+// from one end to the other, and hides little of what is there, is probably a light
+// unless it is plainly more.
 func (s *scene) judge(frame []float32, r *region) {
 	const large = 0.1 // of the picture
 	r.needs = begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
-	if r.score < r.needs {
+	if r.score < r.needs || r.score >= amply {
 		return
 	}
-	if s.brightens(frame, r.box) {
+	behind := s.behind(frame, *r)
+	r.through = behind.stays(r.area)
+	if !behind.hidden() && s.brightens(frame, r.box) {
 		r.needs = plainly
 	}
-	r.through = r.score < amply && s.leaves(frame, *r)
 }
 
 // compareWith is look for a frame that is not the last one again.

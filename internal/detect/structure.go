@@ -57,13 +57,8 @@ func (t *structure) take(v *view, l light, frame, background []float32, box pixe
 	}
 }
 
-// leaves reports whether r leaves the background's pattern where it is as it was, or a
-// little beside; if there is hardly any pattern, it does not.
-func (s *scene) leaves(frame []float32, r region) bool {
-	const (
-		part  = 4 // one lost square in so many is not none
-		share = 5 // of what differs one part in so many must have a pattern
-	)
+// behind tells what is left of the background's pattern where r is.
+func (s *scene) behind(frame []float32, r region) structure {
 	v, box := s.view, r.box
 	pattern := max(plain, overNoise*1.25*float64(s.meanNoise()))
 	var t structure
@@ -75,7 +70,7 @@ func (s *scene) leaves(frame []float32, r region) bool {
 			}
 		}
 	}
-	if t.squares == 0 {
+	if t.squares == 0 { // it is small: then all of it is one
 		if w, h := box.x1-box.x0, box.y1-box.y0; w < partSide || h < partSide {
 			box = box.grow((partSide-min(w, h)+1)/2, v.w, v.h)
 		}
@@ -83,8 +78,21 @@ func (s *scene) leaves(frame []float32, r region) bool {
 			t.take(v, s.light, frame, s.background, box)
 		}
 	}
-	return t.squares > 0 && part*t.lost < t.squares && share*t.squares*partSide*partSide >= r.area
+	return t
 }
+
+// stays reports whether all but a little of the pattern behind a region of so many
+// pixels is where it was, or nearly there; if there is hardly any, it does not.
+func (t structure) stays(area int) bool {
+	const (
+		part  = 4 // one lost square in so many is not none
+		share = 5 // of what differs one part in so many must have a pattern
+	)
+	return t.squares > 0 && part*t.lost < t.squares && share*t.squares*partSide*partSide >= area
+}
+
+// hidden reports whether most of the pattern behind a region cannot be seen.
+func (t structure) hidden() bool { return t.squares > 0 && 10*t.lost >= 7*t.squares }
 
 // brightens reports whether what differs in box is brighter than it was, all of it.
 func (s *scene) brightens(frame []float32, box pixelBox) bool {

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math"
 	"time"
 
 	"doorbelld/internal/event"
@@ -39,10 +40,11 @@ type track struct {
 	vx, vy  float64 // of its centre, picture widths and heights a second
 	born    time.Duration
 	seen    time.Duration
-	missed  int // frames since it was seen
-	hits    int // frames it was seen in, …
-	firm    int // … in so many of them firmly as a thing …
-	frames  int // … of those since it was born
+	missed  int         // frames since it was seen
+	hits    int         // frames it was seen in, …
+	firm    int         // … in so many of them firmly as a thing …
+	frames  int         // … of those since it was born
+	step    event.Point // its last one, picture widths and heights a second; until it is proven
 	score   float64
 
 	zone     int // the one it was last told to be in
@@ -69,6 +71,20 @@ func (t *track) begin(s spotting, now time.Duration) {
 	t.born, t.hits, t.frames, t.firm = now, 1, 1, s.firm()
 }
 
+// leaps reports whether an unproven track was nowhere near s the last time, and did
+// not go there as far as it had gone before: drops fall beside each other, things
+// overlap the place where they were or keep their pace. It notes the step.
+func (t *track) leaps(s spotting, now time.Duration) bool {
+	from, to, dt := t.box.Centre(), s.box.Centre(), (now - t.seen).Seconds()
+	if t.id != 0 || dt <= 0 {
+		return false
+	}
+	was := t.step
+	t.step = event.Point{X: (to.X - from.X) / dt, Y: (to.Y - from.Y) / dt}
+	goesOn := math.Abs(t.step.X-was.X)*dt < s.box.W/2 && math.Abs(t.step.Y-was.Y)*dt < s.box.H/2
+	return !goesOn && t.whole.IoU(s.box) == 0
+}
+
 // firm is 1 if s is proof of a thing that hides what is behind it, else 0.
 func (s *spotting) firm() int {
 	if s.sure && !s.through {
@@ -89,7 +105,7 @@ func (t *track) expected(now time.Duration) event.Box {
 // follow takes s over as where the track is now.
 func (t *track) follow(s spotting, now time.Duration) {
 	const smooth, part, all = 0.4, 0.6, 0.8
-	leaps := t.id == 0 && t.whole.IoU(s.box) == 0
+	leaps := t.leaps(s, now)
 	if t.stays(now) {
 		t.whole, t.wholeAt = t.place, now
 	}
