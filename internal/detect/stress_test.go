@@ -292,10 +292,10 @@ func TestStress(t *testing.T) {
 			t.Errorf("%s: false starts in %d of %d takes, at most %d are borne", name, s.strayTakes, s.takes, most)
 		}
 	}
-	if 100*hard.found < 93*hard.things || 100*tiny.found < 75*tiny.things {
+	if 100*hard.found < 95*hard.things || 100*tiny.found < 77*tiny.things {
 		t.Errorf("in time: %d of %d things, and %d of %d of the smallest", hard.found, hard.things, tiny.found, tiny.things)
 	}
-	if 100*whole.pieces > 12*whole.things {
+	if 100*whole.pieces > 6*whole.things {
 		t.Errorf("%d of %d visits were told as several", whole.pieces, whole.things)
 	}
 	if whole.unclosed > 0 {
@@ -305,8 +305,8 @@ func TestStress(t *testing.T) {
 
 // lessSure are the disturbances that still give more false starts than others, as
 // shares of the takes: a gust in leaves that hardly moved before, headlights with
-// the sharp shadows of posts, and a camera that is turned.
-var lessSure = map[string]float64{"gust": 0.35, "headlights": 0.3, "camera moved": 0.35, "camera shakes": 0.15}
+// the sharp shadows of posts, and a camera that is turned or shaken.
+var lessSure = map[string]float64{"gust": 0.12, "headlights": 0.1, "camera moved": 0.2, "camera shakes": 0.1}
 
 // TestSmallest holds that the setting means what it says: what is as high as it
 // says, or higher, is found, and what is half as high is not.
