@@ -215,9 +215,8 @@ func (c *cells) count(s *scene, frame []float32, r region) {
 		if p.less(s.least) || p.scattered() {
 			continue
 		}
-		if s.judge(frame, &p); p.score >= p.needs {
-			c.found = append(c.found, p)
-		}
+		s.judge(frame, &p)
+		c.found = append(c.found, p)
 	}
 	switch {
 	case len(c.found) > parts:

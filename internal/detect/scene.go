@@ -135,10 +135,7 @@ func (s *scene) judge(frame []float32, r *region) {
 		return
 	}
 	behind := s.behind(frame, *r)
-	r.through = behind.stays(r.area)
-	if !behind.hidden() && s.brightens(frame, r.box) {
-		r.needs = plainly
-	}
+	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden() && s.brightens(frame, r.box)
 }
 
 // compareWith is look for a frame that is not the last one again.
