@@ -191,8 +191,8 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 			continue
 		}
 		r.score = c.weigh(s, now.pix)
-		s.judge(now.pix, &r)
-		c.count(s, now.pix, r)
+		s.judge(now, &r)
+		c.count(s, now, r)
 	}
 	c.learn(dt, age)
 	return c.found
@@ -200,7 +200,7 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 
 // count adds r, whose cells are weighed, to what was found; or, if it is light
 // on the whole, what there is in it that is more: someone whom a lamp lights.
-func (c *cells) count(s *scene, frame []float32, r region) {
+func (c *cells) count(s *scene, now *moment, r region) {
 	if r.score >= r.needs && !r.scattered() {
 		c.found = append(c.found, r)
 		return
@@ -215,7 +215,7 @@ func (c *cells) count(s *scene, frame []float32, r region) {
 		if p.less(s.least) || p.scattered() {
 			continue
 		}
-		s.judge(frame, &p)
+		s.judge(now, &p)
 		c.found = append(c.found, p)
 	}
 	switch {

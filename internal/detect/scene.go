@@ -127,15 +127,16 @@ func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 // judge says what evidence r needs to be a thing, and whether the scene shows through
 // it. Lights are large, and a large thing has edges enough; and what only brightens,
 // from one end to the other, and hides little of what is there, is probably a light
-// unless it is plainly more.
-func (s *scene) judge(frame []float32, r *region) {
+// unless it is plainly more. In a scene that was only just learned a thing may be part
+// of the background itself, and what shows through it is its own pattern.
+func (s *scene) judge(now *moment, r *region) {
 	const large = 0.1 // of the picture
 	r.needs = begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
-	if r.score < r.needs || r.score >= amply {
+	if r.score < r.needs || r.score >= amply || (now.pts-s.adopted).Seconds() < ghostly {
 		return
 	}
-	behind := s.behind(frame, *r)
-	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden() && s.brightens(frame, r.box)
+	behind := s.behind(now.pix, *r)
+	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden() && s.brightens(now.pix, r.box)
 }
 
 // compareWith is look for a frame that is not the last one again.

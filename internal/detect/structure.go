@@ -13,6 +13,7 @@ const (
 	partSide    = 8   // … and of those in a region
 	plain       = 3.0 // grey levels, standard deviation below which a square has no pattern …
 	overNoise   = 2.0 // … or so many times the noise
+	strong      = 8.0 // as plain, beside a slope, from which on a pattern is nobody else's
 	fewSquares  = 6   // too few to tell anything from
 	mostSquares = 0.75
 	someSquares = 0.3
@@ -42,31 +43,32 @@ func (v *view) structure(l light, frame, background []float32, noise float32) st
 			if v.variance(background, box) < pattern*pattern || v.glaring(frame, box) {
 				continue
 			}
-			t.take(v, l, frame, background, box)
+			t.squares++
+			if v.loses(l, frame, background, box) {
+				t.lost++
+			}
 		}
 	}
 	return t
 }
 
-// take counts the square box, which has a pattern.
-func (t *structure) take(v *view, l light, frame, background []float32, box pixelBox) {
-	t.squares++
+// loses reports whether frame does not show the pattern that background has in box,
+// neither there nor nearly there.
+func (v *view) loses(l light, frame, background []float32, box pixelBox) bool {
 	most := v.variance(frame, box) / 2 * float64(box.pixels())
-	if rest, _, _ := v.fitTile(l, frame, background, box); rest > most && v.fitShifted(l, frame, background, box) > most {
-		t.lost++
-	}
+	rest, _, _ := v.fitTile(l, frame, background, box)
+	return rest > most && v.fitShifted(l, frame, background, box) > most
 }
 
 // behind tells what is left of the background's pattern where r is.
 func (s *scene) behind(frame []float32, r region) structure {
 	v, box := s.view, r.box
-	pattern := max(plain, overNoise*1.25*float64(s.meanNoise()))
 	var t structure
 	for y := box.y0 / partSide * partSide; y < box.y1 && y+partSide <= v.h; y += partSide {
 		for x := box.x0 / partSide * partSide; x < box.x1 && x+partSide <= v.w; x += partSide {
 			square := pixelBox{x, y, x + partSide, y + partSide}
-			if 2*s.different.count(x, y, square.x1, square.y1) >= partSide*partSide && v.variance(s.background, square) >= pattern*pattern {
-				t.take(v, s.light, frame, s.background, square)
+			if 2*s.different.count(x, y, square.x1, square.y1) >= partSide*partSide {
+				s.take(&t, frame, square)
 			}
 		}
 	}
@@ -74,11 +76,27 @@ func (s *scene) behind(frame []float32, r region) structure {
 		if w, h := box.x1-box.x0, box.y1-box.y0; w < partSide || h < partSide {
 			box = box.grow((partSide-min(w, h)+1)/2, v.w, v.h)
 		}
-		if box.pixels() <= 4*partSide*partSide && v.variance(s.background, box) >= pattern*pattern {
-			t.take(v, s.light, frame, s.background, box)
+		if box.pixels() <= 4*partSide*partSide {
+			s.take(&t, frame, box)
 		}
 	}
 	return t
+}
+
+// take counts the square box, if it says anything. Any pattern that is gone is hidden,
+// but one that is there counts only if it is strong: whatever is smooth goes with a
+// slope, and something with a faint pattern, as most are in infrared light.
+func (s *scene) take(t *structure, frame []float32, box pixelBox) {
+	v, noise := s.view, overNoise*1.25*float64(s.meanNoise())
+	faint, clear := max(plain, noise), max(strong, noise)
+	switch {
+	case v.variance(s.background, box) < faint*faint:
+	case v.loses(s.light, frame, s.background, box):
+		t.lost++
+		t.squares++
+	case v.texture(s.background, box) >= clear*clear:
+		t.squares++
+	}
 }
 
 // stays reports whether all but a little of the pattern behind a region of so many
@@ -138,4 +156,20 @@ func (v *view) variance(pix []float32, box pixelBox) float64 {
 		}
 	}
 	return squares/n - sum*sum/n/n
+}
+
+// texture is variance without what a slope across box explains.
+func (v *view) texture(pix []float32, box pixelBox) float64 {
+	w, h := float64(box.x1-box.x0), float64(box.y1-box.y0)
+	middleX, middleY := float64(box.x0)+(w-1)/2, float64(box.y0)+(h-1)/2
+	var across, down float64
+	for y := box.y0; y < box.y1; y++ {
+		for x := box.x0; x < box.x1; x++ {
+			p := float64(pix[y*v.w+x])
+			across += p * (float64(x) - middleX)
+			down += p * (float64(y) - middleY)
+		}
+	}
+	across, down = across/(w*h), down/(w*h)
+	return v.variance(pix, box) - 12*across*across/max(1, w*w-1) - 12*down*down/max(1, h*h-1)
 }
