@@ -53,6 +53,62 @@ func TestStructure(t *testing.T) {
 	}
 }
 
+// What a region hides tells of a thing, however faint it was; what shows through it
+// tells of light or leaves only if it is a pattern that no thing has by chance, and if
+// the background is not the thing itself.
+func TestThrough(t *testing.T) {
+	const w, h = 160, 96
+	bark := func(x, y float64) float64 { return 100 + 25*math.Sin(x/1.7)*math.Cos(y/1.9) }
+	shade := func(scale float64) func(x, y float64) float64 { // bark of less contrast
+		return func(x, y float64) float64 { return 100 + scale*(bark(x, y)-100) }
+	}
+	slope := func(x, _ float64) float64 { return 20 + 4.5*(x-48) }
+	brighter := func(level func(x, y float64) float64) func(x, y float64) float64 {
+		return func(x, y float64) float64 { return 1.2*level(x, y) + 5 }
+	}
+	plainly := func(_, y float64) float64 { return 180 - y/4 }
+	for _, c := range []struct {
+		name              string
+		background, frame func(x, y float64) float64
+		age               time.Duration
+		squares, lost     int
+		through           bool
+	}{
+		{"light on bark", bark, brighter(bark), time.Minute, 12, 0, true},
+		{"leaves a pixel and a half off", bark, func(x, y float64) float64 { return bark(x+1.5, y) }, time.Minute, 12, 0, true},
+		{"a thing before bark", bark, plainly, time.Minute, 12, 12, false},
+		{"before what has a faint pattern", shade(0.4), plainly, time.Minute, 12, 12, false},
+		{"a faint pattern that is there", shade(0.4), shade(0.5), time.Minute, 0, 0, false},
+		{"a slope and a slope", slope, func(x, _ float64) float64 { return 40 + 3.6*(x-48) }, time.Minute, 0, 0, false},
+		{"itself, as the scene was learned", bark, func(x, y float64) float64 { return bark(x+1.5, y) }, 2 * time.Second, 12, 0, false},
+	} {
+		s := newScene(newMask(nil, true, w, h), DefaultSmallest)
+		if s.view.w != w || s.view.h != h {
+			t.Fatalf("looked at in %d×%d", s.view.w, s.view.h)
+		}
+		s.light = light{1, 0}
+		box := pixelBox{48, 32, 80, 56}
+		now := &moment{pts: c.age, pix: make([]float32, w*h)}
+		for y := range h {
+			for x := range w {
+				i := y*w + x
+				s.background[i] = float32(c.background(float64(x), float64(y)))
+				now.pix[i] = s.background[i]
+				if x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1 {
+					now.pix[i] = float32(c.frame(float64(x), float64(y)))
+					s.different.row(y)[x/64] |= 1 << (x % 64)
+				}
+			}
+		}
+		r := region{box: box, area: box.pixels(), score: amply - 0.05}
+		got := s.behind(now.pix, r)
+		s.judge(now, &r)
+		if got.squares != c.squares || got.lost != c.lost || r.through != c.through {
+			t.Errorf("%s: %d of %d lost, through %v", c.name, got.lost, got.squares, r.through)
+		}
+	}
+}
+
 // Rain falls where rain fell, but no streak is where the last one was.
 func TestLeapsProveNothing(t *testing.T) {
 	streak := prop{w: 3, h: 14, level: 230, where: func(at time.Duration) (float64, float64, bool) {
