@@ -6,10 +6,12 @@ import "math"
 // going on of one. In the stress films nineteen of twenty things began with 0.45
 // and more, and nearly no light came to 0.4.
 const (
-	begins = 0.30
-	goesOn = 0.15
-	firmly = 0.45 // for a part of a region to be taken for a thing by itself
-	fairly = 0.35 // for a large region to begin a track
+	begins  = 0.30
+	goesOn  = 0.15
+	firmly  = 0.45 // for a part of a region to be taken for a thing by itself
+	fairly  = 0.35 // for a large region to begin a track
+	plainly = 0.50 // for one that only brightens
+	amply   = 0.60 // for one that leaves the scene's pattern as it was to count all the same
 )
 
 // evidence tells in [0,1] how sure it is that the difference between frame and
@@ -71,8 +73,12 @@ func (v *view) fitTile(l light, frame, background []float32, box pixelBox) (rest
 			if !v.seen[i] {
 				continue
 			}
+			shown := l.of(background[i])
+			if clipped(frame[i], background[i], shown) {
+				continue
+			}
 			f, b := float64(frame[i]), float64(background[i])
-			d := float64(frame[i] - l.of(background[i]))
+			d := float64(frame[i] - shown)
 			difference += d * d
 			n++
 			sf, sb, sff, sfb, sbb = sf+f, sb+b, sff+f*f, sfb+f*b, sbb+b*b

@@ -22,6 +22,14 @@ const midGrey = 128
 // Levels at which a sensor or an encoder clips, so that they follow no gain.
 const dark, bright = 3, 251
 
+// clipped reports whether that a pixel shows f, where the light l makes shown of the
+// background's b, says nothing, since one of the two is at an end of the scale: then
+// it may have been, or be, anything beyond.
+func clipped(f, b, shown float32) bool {
+	return f >= bright && shown >= bright || f <= dark && shown <= dark ||
+		b >= bright && f > shown || b <= dark && f < shown
+}
+
 // fewSamples are too few to tell the light from.
 const fewSamples = 16
 

@@ -22,7 +22,10 @@ type region struct {
 	box    pixelBox
 	area   int     // pixels that differ
 	moving int     // pixels of them that move
-	score  float64 // [0,1], its evidence if that was weighed
+	score  float64 // [0,1], its evidence if that was weighed …
+	needs  float64 // … and what it needs to begin a track
+
+	through bool // the scene's own pattern shows through it, so that it may be a light, or leaves
 
 	verdict Verdict // why it does not count, if it is refused
 }
@@ -188,7 +191,8 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 			continue
 		}
 		r.score = c.weigh(s, now.pix)
-		c.count(s, r)
+		s.judge(now, &r)
+		c.count(s, now, r)
 	}
 	c.learn(dt, age)
 	return c.found
@@ -196,8 +200,8 @@ func (c *cells) regions(s *scene, now *moment, dt, age float32) []region {
 
 // count adds r, whose cells are weighed, to what was found; or, if it is light
 // on the whole, what there is in it that is more: someone whom a lamp lights.
-func (c *cells) count(s *scene, r region) {
-	if r.score >= s.needs(r.box) && !r.scattered() {
+func (c *cells) count(s *scene, now *moment, r region) {
+	if r.score >= r.needs && !r.scattered() {
 		c.found = append(c.found, r)
 		return
 	}
@@ -208,9 +212,11 @@ func (c *cells) count(s *scene, r region) {
 		}
 		p := c.firm(k)
 		p.box = c.boundsOf(c.part, s.different)
-		if !p.less(s.least) && !p.scattered() {
-			c.found = append(c.found, p)
+		if p.less(s.least) || p.scattered() {
+			continue
 		}
+		s.judge(now, &p)
+		c.found = append(c.found, p)
 	}
 	switch {
 	case len(c.found) > parts:

@@ -20,6 +20,7 @@ const (
 	firstNoise  = 1.5  // mean deviation before any is known
 	upheaval    = 0.55 // where more than this changes, it is hardly a thing that came …
 	relief      = 0.25 // … until no more than this differs
+	slight      = 0.05 // where less than this changes, the scene is the same
 )
 
 const (
@@ -47,14 +48,15 @@ type scene struct {
 	seen       int     // pixels that may be looked at
 	least      size    // what a region must have to count
 
-	past    past
-	then    *moment       // what the last frame was compared with, of lag ago; nil if nothing was
-	fresh   bool          // no frame was looked at yet
-	changed float64       // share of the seen pixels that differ in the last frame
-	last    time.Duration // PTS of the last frame
-	adopted time.Duration // PTS at which the background was last taken over whole
-	upset   bool          // since an upheaval: nothing that shows is new in the scene
-	since   time.Duration // PTS at which that began
+	past      past
+	then      *moment       // what the last frame was compared with, of lag ago; nil if nothing was
+	fresh     bool          // no frame was looked at yet
+	structure structure     // what the last frame has kept of the background's, if much differs
+	changed   float64       // share of the seen pixels that differ in the last frame
+	last      time.Duration // PTS of the last frame
+	adopted   time.Duration // PTS at which the background was last taken over whole
+	upset     bool          // since an upheaval: nothing that shows is new in the scene
+	since     time.Duration // PTS at which that began
 
 	different, moving, tmp bitmap
 	cells                  cells
@@ -120,13 +122,21 @@ func (s *scene) again(now *moment) bool {
 
 // sure reports whether r, of the last frame, may be a thing that was not there
 // before.
-func (s *scene) sure(r region) bool { return !s.upset && r.score >= s.needs(r.box) }
+func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 
-// needs gives the evidence that a region with this box needs to be a thing:
-// lights are large, and a large thing has edges enough.
-func (s *scene) needs(b pixelBox) float64 {
+// judge says what evidence r needs to be a thing, and whether the scene shows through
+// it. Lights are large, and a large thing has edges enough; and what only brightens,
+// from one end to the other, and hides little of what is there, is probably a light
+// unless it is plainly more. In a scene that was only just learned a thing may be part
+// of the background itself, and what shows through it is its own pattern.
+func (s *scene) judge(now *moment, r *region) {
 	const large = 0.1 // of the picture
-	return begins + (fairly-begins)*min(1, float64(b.pixels())/(large*float64(s.view.w*s.view.h)))
+	r.needs = begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
+	if r.score < r.needs || r.score >= amply || (now.pts-s.adopted).Seconds() < ghostly {
+		return
+	}
+	behind := s.behind(now.pix, *r)
+	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden() && s.brightens(now.pix, r.box)
 }
 
 // compareWith is look for a frame that is not the last one again.
@@ -147,6 +157,10 @@ func (s *scene) compareWith(now *moment, pts time.Duration) []region {
 	s.then = then
 	passed, age := float32(min(dt, longestGap).Seconds()), float32((pts - s.adopted).Seconds())
 	s.changed = float64(s.compare(now, then, passed, age)) / float64(max(1, s.seen))
+	s.structure = structure{}
+	if s.changed > slight {
+		s.structure = s.view.structure(s.light, now.pix, s.background, s.meanNoise())
+	}
 	if s.disturbed(pts) {
 		s.adopt(now, pts)
 		return nil
@@ -167,13 +181,23 @@ func (s *scene) compareWith(now *moment, pts time.Duration) []region {
 // sooner.
 func (s *scene) disturbed(pts time.Duration) bool {
 	blind := s.light.gain <= minGain || s.light.gain >= maxGain // of what was there nothing can be seen
+	gone := blind && s.changed > relief || s.structure.gone() || s.changed > upheaval && !s.structure.covered()
 	switch {
-	case (s.changed > upheaval || blind && s.changed > relief) && !s.upset:
+	case gone && !s.upset:
 		s.upset, s.since = true, pts
-	case s.changed <= relief:
+	case s.changed <= relief && !s.structure.less():
 		s.upset = false
 	}
 	return s.upset && pts-s.since >= patience
+}
+
+// meanNoise gives the mean deviation of the sampled pixels' noise.
+func (s *scene) meanNoise() float32 {
+	var sum float32
+	for _, i := range s.samples {
+		sum += s.noise[i]
+	}
+	return sum / float32(max(1, len(s.samples)))
 }
 
 // adopt takes the frame over as the background. The noise stays: it belongs to
@@ -229,7 +253,7 @@ func (s *scene) compare(now, then *moment, dt, age float32) int {
 			unquiet := (away + since) / 2
 			b += follow * (shown - b)
 			step := d * inverse
-			if away <= limit {
+			if away <= limit || clipped(frame[x], back[x], shown) {
 				stillFor[x] = 0
 				noise[x] = n + noiseRate*(unquiet-n)
 				back[x] = b + quiet*step

@@ -190,26 +190,31 @@ func (s *score) String() string {
 		s.takes, s.stray, s.strayTakes, s.found, s.things, p(0.5), p(0.9), s.pieces, s.lingered, s.unclosed)
 }
 
-// stressSeeds gives how many seeds the stress films are made with, which
-// DOORBELLD_STRESS says; 0 is a third of what one gives, for every day.
-func stressSeeds(t *testing.T) int {
+// stressSeeds gives how many seeds the stress films are made with, and the first of
+// them, which DOORBELLD_STRESS says as "n" or "n@first"; 0 is a third of what one
+// gives, for every day. Those from 1000 on nothing was ever chosen by.
+func stressSeeds(t *testing.T) (n int, from uint64) {
 	text := os.Getenv("DOORBELLD_STRESS")
 	if text == "" {
-		return 0
+		return 0, 0
 	}
-	n, err := strconv.Atoi(text)
+	count, first, later := strings.Cut(text, "@")
+	n, err := strconv.Atoi(count)
+	if err == nil && later {
+		from, err = strconv.ParseUint(first, 10, 31)
+	}
 	if err != nil || n < 1 {
-		t.Fatalf("DOORBELLD_STRESS is %q, want a number of seeds", text)
+		t.Fatalf("DOORBELLD_STRESS is %q, want a number of seeds, or that and the first of them: 4@1000", text)
 	}
-	return n
+	return n, from
 }
 
 // takes gives the takes of a plate: each disturbance alone, and with things of
 // several kinds and heights that come before, during and after it.
-func takes(p *plate, seeds int) []take {
+func takes(p *plate, seeds int, from uint64) []take {
 	var all []take
 	for n, d := range disturbances {
-		for seed := range uint64(max(1, seeds)) {
+		for seed := from; seed < from+uint64(max(1, seeds)); seed++ {
 			rng := rand.New(rand.NewPCG(seed, uint64(n)<<32|uint64(p.hash())))
 			k := take{plate: p, disturbance: d, seed: rng.Uint64() >> 32, fps: 10}
 			if rng.IntN(3) == 0 {
@@ -233,14 +238,14 @@ func takes(p *plate, seeds int) []take {
 }
 
 func TestStress(t *testing.T) {
-	seeds := stressSeeds(t)
+	seeds, from := stressSeeds(t)
 	var mu sync.Mutex
 	var all []outcome
 	t.Run("films", func(t *testing.T) {
 		for _, p := range plates() {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
-				for _, k := range takes(p, seeds) {
+				for _, k := range takes(p, seeds, from) {
 					o := k.show(t)
 					mu.Lock()
 					all = append(all, o)
@@ -287,10 +292,10 @@ func TestStress(t *testing.T) {
 			t.Errorf("%s: false starts in %d of %d takes, at most %d are borne", name, s.strayTakes, s.takes, most)
 		}
 	}
-	if 100*hard.found < 93*hard.things || 100*tiny.found < 75*tiny.things {
+	if 100*hard.found < 95*hard.things || 100*tiny.found < 77*tiny.things {
 		t.Errorf("in time: %d of %d things, and %d of %d of the smallest", hard.found, hard.things, tiny.found, tiny.things)
 	}
-	if 100*whole.pieces > 12*whole.things {
+	if 100*whole.pieces > 6*whole.things {
 		t.Errorf("%d of %d visits were told as several", whole.pieces, whole.things)
 	}
 	if whole.unclosed > 0 {
@@ -300,8 +305,8 @@ func TestStress(t *testing.T) {
 
 // lessSure are the disturbances that still give more false starts than others, as
 // shares of the takes: a gust in leaves that hardly moved before, headlights with
-// the sharp shadows of posts, and a camera that is turned.
-var lessSure = map[string]float64{"gust": 0.35, "headlights": 0.3, "camera moved": 0.35, "camera shakes": 0.15}
+// the sharp shadows of posts, and a camera that is turned or shaken.
+var lessSure = map[string]float64{"gust": 0.2, "headlights": 0.15, "camera moved": 0.2, "camera shakes": 0.1}
 
 // TestSmallest holds that the setting means what it says: what is as high as it
 // says, or higher, is found, and what is half as high is not.

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math"
 	"time"
 
 	"doorbelld/internal/event"
@@ -9,7 +10,7 @@ import (
 // The life of a track, in the frames' own time.
 const (
 	proof     = 300 * time.Millisecond // what is new must move that long; a step of light is over sooner
-	fewest    = 3                      // frames that it must be seen in, however slowly they come
+	fewest    = 3                      // frames that it must be seen in, surely as a thing, however slowly they come
 	forgiven  = 400 * time.Millisecond // how long an unproven track may be unseen
 	gone      = 2 * time.Second        // how long a proven one may be unseen before it ends
 	hidden    = 4 * time.Second        // …and while something else covers its place
@@ -39,9 +40,11 @@ type track struct {
 	vx, vy  float64 // of its centre, picture widths and heights a second
 	born    time.Duration
 	seen    time.Duration
-	missed  int // frames since it was seen
-	hits    int // frames it was seen in …
-	frames  int // … of those since it was born
+	missed  int         // frames since it was seen
+	hits    int         // frames it was seen in, …
+	firm    int         // … in so many of them firmly as a thing …
+	frames  int         // … of those since it was born
+	step    event.Point // its last one, picture widths and heights a second; until it is proven
 	score   float64
 
 	zone     int // the one it was last told to be in
@@ -58,7 +61,36 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	return track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, born: now, seen: now, hits: 1, frames: 1, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	t := track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, seen: now, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	t.begin(s, now)
+	return t
+}
+
+// begin lets the proof of the track begin with s.
+func (t *track) begin(s spotting, now time.Duration) {
+	t.born, t.hits, t.frames, t.firm = now, 1, 1, s.firm()
+}
+
+// leaps reports whether an unproven track was nowhere near s the last time, and did
+// not go there as far as it had gone before: drops fall beside each other, things
+// overlap the place where they were or keep their pace. It notes the step.
+func (t *track) leaps(s spotting, now time.Duration) bool {
+	from, to, dt := t.box.Centre(), s.box.Centre(), (now - t.seen).Seconds()
+	if t.id != 0 || dt <= 0 {
+		return false
+	}
+	was := t.step
+	t.step = event.Point{X: (to.X - from.X) / dt, Y: (to.Y - from.Y) / dt}
+	goesOn := math.Abs(t.step.X-was.X)*dt < s.box.W/2 && math.Abs(t.step.Y-was.Y)*dt < s.box.H/2
+	return !goesOn && t.whole.IoU(s.box) == 0
+}
+
+// firm is 1 if s is proof of a thing that hides what is behind it, else 0.
+func (s *spotting) firm() int {
+	if s.sure && !s.through {
+		return 1
+	}
+	return 0
 }
 
 // expected gives where the track should be at now if it went on as it did.
@@ -73,6 +105,7 @@ func (t *track) expected(now time.Duration) event.Box {
 // follow takes s over as where the track is now.
 func (t *track) follow(s spotting, now time.Duration) {
 	const smooth, part, all = 0.4, 0.6, 0.8
+	leaps := t.leaps(s, now)
 	if t.stays(now) {
 		t.whole, t.wholeAt = t.place, now
 	}
@@ -101,6 +134,10 @@ func (t *track) follow(s spotting, now time.Duration) {
 	t.box, t.seen = s.box, now
 	t.hits++
 	t.missed = 0
+	t.firm += s.firm()
+	if leaps {
+		t.begin(s, now)
+	}
 	t.score += (s.score - t.score) / float64(min(t.hits, 10))
 	if s.zone != t.nextZone {
 		t.nextZone, t.since = s.zone, now
@@ -108,11 +145,12 @@ func (t *track) follow(s spotting, now time.Duration) {
 }
 
 // proven reports whether an unproven track has shown enough to be told about:
-// for long enough, and in two of three frames; in four of five where clutter
-// says that much comes and goes.
+// for long enough, in two of three frames, and in some of those surely and as one
+// that hides what is behind it; in four of five frames where clutter says that much
+// comes and goes.
 func (t *track) proven(clutter float64) bool {
 	long := time.Duration(float64(proof) * min(1+clutter/clutterMuch, longerProof))
-	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 {
+	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 || t.firm < fewest {
 		return false
 	}
 	if clutter > clutterMuch {

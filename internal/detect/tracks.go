@@ -13,13 +13,14 @@ const maxTracks = 32
 
 // A spotting is a region as a track takes it: in fractions of the picture.
 type spotting struct {
-	px    pixelBox
-	box   event.Box
-	zone  int
-	score float64
-	sure  bool // it may begin a track, and let one be told of for the first time
-	taken bool
-	by    uint64 // key of the track that took it, 0 if none did
+	px      pixelBox
+	box     event.Box
+	zone    int
+	score   float64
+	sure    bool // it may begin a track, and let one be told of for the first time
+	through bool // the scene shows through it, so that it is no proof of a thing
+	taken   bool
+	by      uint64 // key of the track that took it, 0 if none did
 
 	own    event.Box // of this region alone; box grows when others join it
 	moving int       // pixels that move

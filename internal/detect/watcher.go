@@ -123,7 +123,7 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 	w.found = w.found[:0]
 	regions, fresh := w.scene.look(l, pts)
 	for _, r := range regions {
-		s := spotting{px: r.box, score: r.score, moving: r.moving, sure: w.scene.sure(r)}
+		s := spotting{px: r.box, score: r.score, moving: r.moving, sure: w.scene.sure(r), through: r.through}
 		s.box, s.zone = w.locate(r.box)
 		s.own = s.box
 		w.found = append(w.found, s)
