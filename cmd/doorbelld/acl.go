@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
 	"os"
-	"path/filepath"
 
-	"doorbelld/internal/clock"
 	"doorbelld/internal/config"
 	"doorbelld/internal/consent"
 	"doorbelld/internal/console"
 	"doorbelld/internal/gate"
-	"doorbelld/internal/ledger"
 	"doorbelld/internal/publish/access"
 
 	"github.com/spf13/cobra"
@@ -108,24 +103,16 @@ func accessTable(ctx context.Context, g *globals) (access.Table, error) {
 }
 
 // recordedRecipients reads the policy while no daemon has it open.
-func recordedRecipients(ctx context.Context, cfg *config.Config) (_ []consent.Recipient, err error) {
-	if _, err := os.Stat(filepath.Join(cfg.State, ledger.FileName)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	l, err := ledger.Open(ctx, cfg.State)
-	if err != nil {
-		return nil, stateError(err)
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	g, err := gate.New(ctx, gate.Options{Ledger: l, Clock: clock.New(clock.Real()), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	policy, m := g.Policy()
-	if !m.PolicySound {
-		return nil, unreadPolicy(g.Status().Policy)
-	}
-	return policy.Recipients(), nil
+func recordedRecipients(ctx context.Context, cfg *config.Config) (known []consent.Recipient, err error) {
+	_, err = onRecord(ctx, cfg, func(g *gate.Gate) error {
+		policy, m := g.Policy()
+		if !m.PolicySound {
+			return unreadPolicy(g.Status().Policy)
+		}
+		known = policy.Recipients()
+		return nil
+	})
+	return known, err
 }
 
 // unreadPolicy refuses to write down who there is while that is not known: it would be nobody.

@@ -206,19 +206,32 @@ func checkBroker(ctx context.Context, cfg *config.Config) (string, error) {
 }
 
 // whoWouldBeTold reads the policy while no daemon has it open.
-func whoWouldBeTold(ctx context.Context, cfg *config.Config) (_ []string, err error) {
+func whoWouldBeTold(ctx context.Context, cfg *config.Config) (lines []string, err error) {
+	there, err := onRecord(ctx, cfg, func(g *gate.Gate) error {
+		policy, m := g.Policy()
+		lines = policy.Plain(m)
+		return nil
+	})
+	if err == nil && !there {
+		lines = []string{"Nobody: nothing was ever granted here."}
+	}
+	return lines, err
+}
+
+// onRecord asks what is on record while no daemon has it open. It reports whether
+// anything ever was.
+func onRecord(ctx context.Context, cfg *config.Config, ask func(*gate.Gate) error) (there bool, err error) {
 	if _, err := os.Stat(filepath.Join(cfg.State, ledger.FileName)); errors.Is(err, fs.ErrNotExist) {
-		return []string{"Nobody: nothing was ever granted here."}, nil
+		return false, nil
 	}
 	l, err := ledger.Open(ctx, cfg.State)
 	if err != nil {
-		return nil, stateError(err)
+		return true, stateError(err)
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	g, err := gate.New(ctx, gate.Options{Ledger: l, Clock: clock.New(clock.Real()), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return nil, err
+		return true, err
 	}
-	policy, m := g.Policy()
-	return policy.Plain(m), nil
+	return true, ask(g)
 }
