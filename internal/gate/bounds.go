@@ -58,6 +58,7 @@ type queue struct {
 	bytes   int64
 	sending int64             // the row that is being sent, which is not dropped; noRow: none
 	ended   map[int64]outcome // what became of rows of which that is not on record yet: they are not sent, or not again
+	early   map[int64]bool    // rows that were settled before they were added
 	dropped map[string]int    // by recipient: how many made room for others
 	late    int               // how many became too old
 }
@@ -79,7 +80,7 @@ const mostKept = 1 << 20
 
 // readQueue finds out what waits.
 func readQueue(ctx context.Context, l Ledger, b Bounds) (*queue, error) {
-	q := &queue{bounds: b.orDefault(), sending: noRow, ended: map[int64]outcome{}, dropped: map[string]int{}}
+	q := &queue{bounds: b.orDefault(), sending: noRow, ended: map[int64]outcome{}, early: map[int64]bool{}, dropped: map[string]int{}}
 	rows, err := l.Outbox(ctx, mostKept)
 	if err != nil {
 		return nil, err
@@ -95,7 +96,13 @@ func readQueue(ctx context.Context, l Ledger, b Bounds) (*queue, error) {
 	return q, nil
 }
 
+// add puts a row in, unless what became of it is on record already: the sender can be
+// faster than who released it.
 func (q *queue) add(w waiting) {
+	if q.early[w.index] {
+		delete(q.early, w.index)
+		return
+	}
 	q.rows = append(q.rows, w)
 	q.bytes += w.size
 }
@@ -169,6 +176,8 @@ func (q *queue) settled(o outcome) {
 	delete(q.ended, o.Release)
 	w, ok := q.remove(o.Release)
 	switch {
+	case !ok:
+		q.early[o.Release] = true
 	case ok && o.Result == dropped:
 		q.dropped[w.recipient]++
 	case ok && o.Result == expired:

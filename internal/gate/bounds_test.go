@@ -256,3 +256,18 @@ func TestABrokerThatRefusesIsAskedSlowly(t *testing.T) {
 		})
 	}
 }
+
+// The sender reads the outbox on the disk: it can be done with a row before who released
+// it has noted that it waits. Nothing of it may stay behind.
+func TestSettledBeforeItWaits(t *testing.T) {
+	q, err := readQueue(ctx, &inMemory{}, Bounds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.settled(outcome{Release: 7, Result: delivered})
+	q.add(waiting{index: 7, size: 100})
+	q.add(waiting{index: 8, size: 10})
+	if len(q.rows) != 1 || q.rows[0].index != 8 || q.bytes != 10 || len(q.early) != 0 {
+		t.Errorf("%d rows, %d bytes, %d settled early; want row 8 alone", len(q.rows), q.bytes, len(q.early))
+	}
+}
