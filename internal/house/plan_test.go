@@ -91,7 +91,7 @@ var rooms = []room{
 	}},
 	{"scripts/flash", bench, []string{"internal/ask"}},
 	{"scripts/check", bench, []string{"scripts/internal/gotest"}},
-	{"scripts/mutants", bench, []string{"scripts/internal/gotest"}},
+	{"scripts/mutants", bench, []string{"scripts/internal/gotest", "internal/footage"}},
 	{"scripts/package", bench, nil},
 	{"scripts/package/sbom", bench, nil},
 	{"scripts/vm", bench, nil},

@@ -27,12 +27,19 @@ import (
 	"sync"
 	"time"
 
+	"doorbelld/internal/footage"
 	"doorbelld/scripts/internal/gotest"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	// A copy of the tree has nothing beside it.
+	for variable, find := range map[string]func() (string, error){"DOORBELLD_MODELS": footage.Models, "DOORBELLD_MEDIA": footage.Media} {
+		if folder, err := find(); err == nil {
+			_ = os.Setenv(variable, folder) // which fails for a name that is none
+		}
+	}
 	names := os.Args[1:]
 	if len(names) == 0 {
 		names = []string{"*"}
@@ -243,7 +250,7 @@ func (j *judge) unpatched(ctx context.Context, m mutant) baseline {
 // test runs the mutant's test in the tree. If there is no such test to judge by,
 // it says why.
 func (j *judge) test(ctx context.Context, m mutant) (t gotest.Test, why string) {
-	r, err := gotest.Run(ctx, j.tree, "-count=1", "-timeout", j.limit.String(), "-tags", m.tags, "-run", "^"+m.test+"$", m.pkg)
+	r, err := gotest.Run(ctx, j.tree, "-count=1", "-timeout", j.limit.String(), "-tags", m.tags, "-run", m.pattern(), m.pkg)
 	if err != nil {
 		return gotest.Test{}, err.Error()
 	}

@@ -53,6 +53,11 @@ func TestWaits(t *testing.T) {
 	})
 }
 
+func TestParts(t *testing.T) {
+	t.Run("blind", func(t *testing.T) { Open(false) })
+	t.Run("closed", TestClosed)
+}
+
 func TestLeaves(t *testing.T) {
 	if Open(false) {
 		os.Exit(1)
@@ -130,6 +135,9 @@ func TestRun(t *testing.T) {
 		{"no diff", header("TestClosed"), `^BROKEN +m  the patch file: no diff in it`, false},
 		{"unknown key", "Tset: TestClosed\n" + takeOut, `^BROKEN +m  the patch file: line 1: "Tset" is no key`, false},
 		{"no reason", "Test: TestClosed\nPackage: .\n" + takeOut, `^BROKEN +m  the patch file: no line "Why:"`, false},
+		{"a subtest", header("TestParts/closed") + takeOut, `^killed +m  by TestParts/closed`, true},
+		{"blind subtest", header("TestParts/blind") + takeOut, `^SURVIVED m  TestParts/blind still passes`, false},
+		{"pattern for a subtest", header("TestParts/.*") + takeOut, `^BROKEN +m  the patch file: "TestParts/\.\*" is not the name`, false},
 		{"pattern for a name", header("Test.*") + takeOut, `^BROKEN +m  the patch file: "Test\.\*" is not the name`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/token"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -68,11 +69,18 @@ func readMutant(file string) (mutant, error) {
 			return mutant{}, fmt.Errorf("no line %q", key+":")
 		}
 	}
-	if !strings.HasPrefix(m.test, "Test") || !token.IsIdentifier(m.test) {
-		return mutant{}, fmt.Errorf("%q is not the name of a test function", m.test)
+	function, sub, isSub := strings.Cut(m.test, "/")
+	if !strings.HasPrefix(m.test, "Test") || !token.IsIdentifier(function) || isSub && !subtest.MatchString(sub) {
+		return mutant{}, fmt.Errorf("%q is not the name of a test function, nor of one and a subtest", m.test)
 	}
 	return m, nil
 }
+
+// subtest is how a subtest may be called that judges.
+var subtest = regexp.MustCompile(`^[a-z0-9-]+$`)
+
+// pattern selects the mutant's test and no other, as go test -run takes it.
+func (m mutant) pattern() string { return "^" + strings.ReplaceAll(m.test, "/", "$/^") + "$" }
 
 // cutDiff parts a patch file before its first diff.
 func cutDiff(text string) (header, diff string, found bool) {
