@@ -196,6 +196,7 @@ func TestP5_KilledAtAnyMoment(t *testing.T) {
 		}
 		owner := console.NewClient(filepath.Join(h.dir, "run", "doorbelld.sock"))
 		acts := make(chan struct{})
+		wait := time.Duration(random.IntN(int(40 * time.Millisecond)))
 		go func() {
 			defer close(acts)
 			for {
@@ -204,7 +205,7 @@ func TestP5_KilledAtAnyMoment(t *testing.T) {
 				}
 			}
 		}()
-		time.Sleep(time.Duration(random.IntN(int(40 * time.Millisecond))))
+		time.Sleep(wait)
 		h.killed()
 		<-acts
 		told := rung(t, sub)
