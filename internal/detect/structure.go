@@ -6,7 +6,10 @@ package detect
 // behind it, and when the camera is turned, or another lamp shows another scene,
 // they are gone from everywhere at once, which a count of changed pixels would not
 // tell from a thing before a plain wall.
-type structure struct{ squares, lost int }
+type structure struct {
+	squares, lost int
+	spread        bool // those that are lost reach over most of the picture, both ways
+}
 
 const (
 	squareSide  = 16  // pixels, of the whole picture's squares …
@@ -19,9 +22,10 @@ const (
 	someSquares = 0.3
 )
 
-// gone reports whether the scene is another one.
+// gone reports whether the scene is another one. It goes from everywhere at once: what
+// a thing alone had of a pattern, before a plain wall, goes with it.
 func (t structure) gone() bool {
-	return t.squares >= fewSquares && float64(t.lost) > mostSquares*float64(t.squares)
+	return t.squares >= fewSquares && t.spread && float64(t.lost) > mostSquares*float64(t.squares)
 }
 
 // less reports whether more than half of the scene is not what it was.
@@ -37,6 +41,7 @@ func (t structure) covered() bool {
 func (v *view) structure(l light, frame, background []float32, noise float32) structure {
 	var t structure
 	pattern := max(plain, overNoise*1.25*float64(noise))
+	reach := pixelBox{v.w, v.h, 0, 0} // of those that are lost
 	for y := 0; y+squareSide <= v.h; y += squareSide {
 		for x := 0; x+squareSide <= v.w; x += squareSide {
 			box := pixelBox{x, y, x + squareSide, y + squareSide}
@@ -46,9 +51,11 @@ func (v *view) structure(l light, frame, background []float32, noise float32) st
 			t.squares++
 			if v.loses(l, frame, background, box) {
 				t.lost++
+				reach = pixelBox{min(reach.x0, box.x0), min(reach.y0, box.y0), max(reach.x1, box.x1), max(reach.y1, box.y1)}
 			}
 		}
 	}
+	t.spread = 2*(reach.x1-reach.x0) > v.w && 2*(reach.y1-reach.y0) > v.h
 	return t
 }
 
