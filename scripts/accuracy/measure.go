@@ -84,7 +84,8 @@ func measure(ctx context.Context, b bencher, media string, words io.Writer) (*re
 	if err != nil {
 		return nil, fmt.Errorf("doorbelld version: %w", err)
 	}
-	r.version, r.machine = withCommit(ctx, strings.TrimSpace(string(version)), "."), machine()
+	first, _, _ := strings.Cut(string(version), "\n") // the models come after it
+	r.version, r.machine = withCommit(ctx, strings.TrimSpace(first), "."), machine()
 
 	stills, err := judge.Stills(media)
 	if err != nil {
