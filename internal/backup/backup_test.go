@@ -75,42 +75,6 @@ func TestSealRefuses(t *testing.T) {
 	}
 }
 
-// A backup that was cut off or changed is never taken for whole.
-func TestDamaged(t *testing.T) {
-	if raced {
-		t.Skip("it is one goroutine, and scrypt takes minutes with the race detector")
-	}
-	data := sealed(t)
-	read := func(data []byte) error {
-		_, rest, err := Open(bytes.NewReader(data), passphrase)
-		if err == nil {
-			_, err = io.ReadAll(rest)
-		}
-		return err
-	}
-	if err := read(data); err != nil {
-		t.Fatal(err)
-	}
-	header := bytes.Index(data, []byte("\n---")) // a try costs what scrypt costs, so they are few
-	for _, i := range []int{3, header / 2, header + 10, header + 60, (header + len(data)) / 2, len(data) - 1} {
-		bad := bytes.Clone(data)
-		bad[i] ^= 1
-		if err := read(bad); !errors.Is(err, ErrFormat) && !errors.Is(err, ErrPassphrase) {
-			t.Errorf("byte %d of %d: %v", i, len(data), err)
-		}
-	}
-	for _, n := range []int{0, header, len(data) - 20, len(data) - 1} {
-		if err := read(data[:n]); !errors.Is(err, ErrFormat) {
-			t.Errorf("cut after %d bytes: %v", n, err)
-		}
-	}
-	// age's own limit is four gigabytes of memory for whoever opens it.
-	greedy := bytes.Replace(data, []byte(fmt.Sprintf(" %d\n", workFactor)), []byte(" 22\n"), 1)
-	if err := read(greedy); !errors.Is(err, ErrFormat) {
-		t.Errorf("a greedy one: %v", err)
-	}
-}
-
 // What somebody who knows the passphrase puts together.
 func TestHostile(t *testing.T) {
 	const ok = `{"format":"doorbelld backup 1","at":"2026-03-01T12:00:00Z","files":1}` + "\n"
