@@ -194,11 +194,11 @@ func (st step) execute(ctx context.Context, root string) (output string, ok bool
 }
 
 // lastLine gives the last line of a command's output that says something: where
-// most commands say what it comes to.
+// most commands say what it comes to. What go run adds below it does not.
 func lastLine(output string) string {
 	last := ""
 	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimSpace(line); line != "" && (last == "" || !strings.HasPrefix(line, "exit status ")) {
 			last = line
 		}
 	}

@@ -74,6 +74,7 @@ func TestRunFailures(t *testing.T) {
 	steps := append([]step{
 		{name: "no such program", cmd: []string{"no-such-program"}},
 		{name: "no tests", cmd: words("go test ./a")},
+		{name: "run by go", cmd: []string{"sh", "-c", "echo what it comes to; echo exit status 1 >&2; exit 1"}},
 	}, tinySteps...)
 	if run(t.Context(), newModule(t, true), steps, &out) {
 		t.Error("reported that all is well")
@@ -81,6 +82,9 @@ func TestRunFailures(t *testing.T) {
 	want := regexp.MustCompile(`(?s)^no such program +FAILED .*executable file not found.*
 no tests +FAILED +[\d.]+s
 no test ran
+run by go +FAILED +[\d.]+s
+what it comes to
+exit status 1
 format +FAILED +[\d.]+s
 d/ugly.go
 environment +ok .*
@@ -98,6 +102,7 @@ FAIL\ttiny/e \[build failed\]
 
 FAIL step no such program: exec: "no-such-program": executable file not found in \$PATH
 FAIL step no tests: no test ran
+FAIL step run by go: what it comes to
 FAIL step format: d/ugly.go
 FAIL step tests
 FAIL tiny/c TestToo/one

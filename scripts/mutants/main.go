@@ -80,27 +80,41 @@ func run(ctx context.Context, root, folder string, names []string, limit time.Du
 	slices.Sort(files)
 	files = slices.Compact(files)
 	var (
-		mu      sync.Mutex // guards w, counts and alive
+		mu      sync.Mutex // guards w, counts, alive and again
 		counts  = map[verdict]int{}
 		alive   []string // those that were not killed
+		again   []string // files of those to be tried once more
 		queue   = make(chan []string)
 		judges  sync.WaitGroup
 		workers = min(runtime.NumCPU(), 4)
 		faults  = make([]error, workers) // of each its own
 	)
 	report := func(file string, v verdict, why string, took time.Duration) {
-		mu.Lock()
-		defer mu.Unlock()
-		counts[v]++
 		name := strings.TrimSuffix(filepath.Base(file), ".patch")
 		fmt.Fprintf(w, "%-8s %s  %s (%.1fs)\n", v, name, firstLine(why), took.Seconds())
 		if v != killed && v != skipped {
-			alive = append(alive, name)
 			fmt.Fprint(w, indent(rest(why)))
 		}
 	}
+	first := func(file string, v verdict, why string, took time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(file, v, why, took)
+		if v == killed || v == skipped {
+			counts[v]++
+		} else {
+			again = append(again, file)
+		}
+	}
+	last := func(file string, v verdict, why string, took time.Duration) {
+		report(file, v, "tried again, "+why, took)
+		counts[v]++
+		if v != killed && v != skipped {
+			alive = append(alive, strings.TrimSuffix(filepath.Base(file), ".patch"))
+		}
+	}
 	for i := range workers {
-		judges.Go(func() { faults[i] = work(ctx, root, limit, queue, report) })
+		judges.Go(func() { faults[i] = work(ctx, root, limit, queue, first) })
 	}
 	for _, group := range byTest(files) {
 		queue <- group
@@ -109,6 +123,15 @@ func run(ctx context.Context, root, folder string, names []string, limit time.Du
 	judges.Wait()
 	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
 		return false, err
+	}
+	if len(again) > 0 {
+		slices.Sort(again)
+		queue := make(chan []string, 1)
+		queue <- again
+		close(queue)
+		if err := errors.Join(work(ctx, root, limit, queue, last), ctx.Err()); err != nil {
+			return false, err
+		}
 	}
 	fmt.Fprintf(w, "mutants: %d killed, %d survived, %d broken, %d skipped", counts[killed], counts[survived], counts[broken], counts[skipped])
 	if len(alive) > 0 {

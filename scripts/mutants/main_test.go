@@ -30,6 +30,7 @@ func Open(granted bool) bool {
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -51,6 +52,19 @@ func TestWaits(t *testing.T) {
 			<-make(chan int)
 		}
 	})
+}
+
+func TestAtSecondSight(t *testing.T) {
+	if !Open(false) {
+		return
+	}
+	seen := filepath.Join(os.Getenv("TINY_SEEN"), "seen")
+	if _, err := os.Stat(seen); err == nil {
+		t.Error("open without a grant")
+	}
+	if err := os.WriteFile(seen, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestParts(t *testing.T) {
@@ -131,6 +145,7 @@ func TestRun(t *testing.T) {
 		{"hangs", header("TestWaits") + takeOut, `^BROKEN +m  TestWaits(/inside)? hung`, false},
 		{"takes the program down", header("TestLeaves") + takeOut, `^BROKEN +m  TestLeaves did not fail by itself`, false},
 		{"skipped here", header("TestAbsentHere") + takeOut, `^skipped +m  TestAbsentHere is skipped here: .*no door on this machine`, true},
+		{"at the second try", header("TestAtSecondSight") + takeOut, `(?s)^SURVIVED m .*\nkilled +m  tried again, by TestAtSecondSight`, true},
 		{"no such package", strings.Replace(header("TestClosed"), "Package: .", "Package: ./cellar", 1) + takeOut, `^BROKEN +m  `, false},
 		{"no diff", header("TestClosed"), `^BROKEN +m  the patch file: no diff in it`, false},
 		{"unknown key", "Tset: TestClosed\n" + takeOut, `^BROKEN +m  the patch file: line 1: "Tset" is no key`, false},
@@ -143,6 +158,7 @@ func TestRun(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			root := newTree(t, tiny)
 			write(t, root, "mutants/m.patch", tt.patch)
+			t.Setenv("TINY_SEEN", t.TempDir())
 			var out strings.Builder
 			ok, err := run(t.Context(), root, "mutants", []string{"*"}, limit, &out)
 			if err != nil {
@@ -167,6 +183,9 @@ func TestRunTakesPatchesBack(t *testing.T) {
 	ok, err := run(t.Context(), root, "mutants", []string{"*"}, limit, &out)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "SURVIVED b"); n != 2 {
+		t.Errorf("b was tried %d times, want twice\n%s", n, out.String())
 	}
 	if want := "mutants: 2 killed, 1 survived, 0 broken, 0 skipped: b\n"; ok || !strings.HasSuffix(out.String(), want) {
 		t.Errorf("ok %v, want false and %s\n%s", ok, want, out.String())
