@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"time"
@@ -227,22 +229,50 @@ func newGrantRevoke(g *globals) *cobra.Command {
 		Use:   "revoke ID",
 		Short: "Take a grant back; once it returns nothing more is sent under it",
 		Args:  takes("ID"),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := word[consent.GrantID](args[0])
+		RunE: g.toGrant(func(ctx context.Context, client *console.Client, id consent.GrantID, w io.Writer) error {
+			kept, err := client.Revoke(ctx, id)
 			if err != nil {
 				return err
 			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			kept, err := client.Revoke(c.Context(), id)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s is revoked: nothing more is sent under it.\n", id)
-			sayReceipts(c.OutOrStdout(), kept.Receipts...)
+			fmt.Fprintf(w, "%s is revoked: nothing more is sent under it.\n", id)
+			sayReceipts(w, kept.Receipts...)
 			return nil
-		},
+		}),
+	}
+}
+
+func newGrantConfirm(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "confirm ID",
+		Short: "Let a grant that came out of a backup act again",
+		Long: `Lets a grant that came out of a backup act again, for what begins from now on.
+A backup may be older than a revocation: read what the grant says first, with
+` + "`doorbelld who-sees`" + `.`,
+		Args: takes("ID"),
+		RunE: g.toGrant(func(ctx context.Context, client *console.Client, id consent.GrantID, w io.Writer) error {
+			made, err := client.Confirm(ctx, id)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "%s acts again: %s %s.\n", id, made.Recipient, made.Told(time.Local))
+			sayReceipts(w, made.Receipt)
+			return nil
+		}),
+	}
+}
+
+// toGrant makes what a command runs that does one thing to the grant that its one
+// argument names; what it says goes to w.
+func (g *globals) toGrant(do func(ctx context.Context, client *console.Client, id consent.GrantID, w io.Writer) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		id, err := word[consent.GrantID](args[0])
+		if err != nil {
+			return err
+		}
+		client, err := g.client()
+		if err != nil {
+			return err
+		}
+		return do(c.Context(), client, id, c.OutOrStdout())
 	}
 }

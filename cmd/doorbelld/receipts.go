@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"time"
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/gate"
@@ -14,34 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 )
-
-func newGrantConfirm(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:   "confirm ID",
-		Short: "Let a grant that came out of a backup act again",
-		Long: `Lets a grant that came out of a backup act again, for what begins from now on.
-A backup may be older than a revocation: read what the grant says first, with
-` + "`doorbelld who-sees`" + `.`,
-		Args: takes("ID"),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := word[consent.GrantID](args[0])
-			if err != nil {
-				return err
-			}
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			made, err := client.Confirm(c.Context(), id)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s acts again: %s %s.\n", id, made.Recipient, made.Told(time.Local))
-			sayReceipts(c.OutOrStdout(), made.Receipt)
-			return nil
-		},
-	}
-}
 
 // sayReceipts says where the receipts of an act lie.
 func sayReceipts(w io.Writer, paths ...string) {
