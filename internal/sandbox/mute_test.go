@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,14 +16,16 @@ import (
 // playMuted is a process that mutes itself, looks what it can still do on many
 // threads, and copies its input.
 func playMuted() int {
-	if err := Mute(); err != nil {
-		fmt.Println("not muted:", err)
-		return 1
-	}
-	results := make(chan string)
+	// The threads are there before it mutes itself: those made later could be
+	// children of the one that did.
+	results, ready, muted := make(chan string), make(chan struct{}), make(chan struct{})
 	const threads = 8
 	for range threads {
 		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			ready <- struct{}{}
+			<-muted
 			fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 			_, dialled := net.Dial("tcp", "127.0.0.1:1")
 			switch {
@@ -35,6 +38,14 @@ func playMuted() int {
 			}
 		}()
 	}
+	for range threads {
+		<-ready
+	}
+	if err := Mute(); err != nil {
+		fmt.Println("not muted:", err)
+		return 1
+	}
+	close(muted)
 	for range threads {
 		if r := <-results; r != "" {
 			fmt.Println(r)
