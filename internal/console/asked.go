@@ -2,8 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"log/slog"
 	"time"
 
@@ -122,8 +120,7 @@ func (a asked) report(ctx context.Context, s span) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A long one takes longer to be made than other answers are given to be written.
-	return stream(func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }), nil
+	return slow(r), nil
 }
 
 // pause answers with the pause that is in force, which may be a longer one. Receipts are

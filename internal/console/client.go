@@ -117,11 +117,16 @@ func (c *Client) Simulate(ctx context.Context, p gate.Proposal) (gate.Trial, err
 	return ask[gate.Trial](ctx, c, "POST", "/v1/simulate", p)
 }
 
+// patient is a client for what may take long.
+func (c *Client) patient() *Client {
+	p := *c
+	p.http.Timeout = exportTime
+	return &p
+}
+
 // Report tells what is on record from a moment up to another.
 func (c *Client) Report(ctx context.Context, from, to time.Time) (gate.Report, error) {
-	patient := *c
-	patient.http.Timeout = exportTime
-	return ask[gate.Report](ctx, &patient, "POST", "/v1/report", span{from, to})
+	return ask[gate.Report](ctx, c.patient(), "POST", "/v1/report", span{from, to})
 }
 
 // Pause denies everything for d, in whole seconds, or until Resume if d is zero.

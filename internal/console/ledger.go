@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,12 +11,17 @@ import (
 	"doorbelld/internal/ledger"
 )
 
-// exportTime bounds how long the whole ledger takes to be read.
+// exportTime bounds how long the whole ledger takes to be read, or erased.
 const exportTime = 10 * time.Minute
 
 // A stream is an answer that is written as it comes. Once it has begun, an error can only
 // cut it off.
 type stream func(w io.Writer) error
+
+// slow is an answer that takes longer to be made than others are given to be written.
+func slow(answer any) stream {
+	return func(w io.Writer) error { return json.NewEncoder(w).Encode(answer) }
+}
 
 func (a asked) ledger(ctx context.Context) (any, error) {
 	return stream(func(w io.Writer) error { return a.ExportLedger(ctx, w) }), nil
@@ -31,7 +37,10 @@ func (a asked) eraseLedger(ctx context.Context, e erasure) (any, error) {
 		return nil, invalid("say before when")
 	}
 	done, err := a.EraseLedger(ctx, e.Before)
-	return done, err
+	if err != nil {
+		return nil, err
+	}
+	return slow(done), nil
 }
 
 // write sends it. What comes late is still waited for, and what fails cuts the connection, so
@@ -54,9 +63,7 @@ func (c *Client) ExportLedger(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("writing the request: %w", err)
 	}
-	patient := c.http
-	patient.Timeout = exportTime
-	response, err := patient.Do(r)
+	response, err := c.patient().http.Do(r)
 	if err != nil {
 		return unasked(err)
 	}
@@ -73,5 +80,5 @@ func (c *Client) ExportLedger(ctx context.Context, w io.Writer) error {
 
 // EraseLedger erases what was observed before a time, and says how much that was.
 func (c *Client) EraseLedger(ctx context.Context, before time.Time) (ledger.Erased, error) {
-	return ask[ledger.Erased](ctx, c, "POST", "/v1/ledger/erase", erasure{before})
+	return ask[ledger.Erased](ctx, c.patient(), "POST", "/v1/ledger/erase", erasure{before})
 }

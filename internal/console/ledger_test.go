@@ -2,7 +2,12 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,5 +36,32 @@ func TestLedger(t *testing.T) {
 	}
 	if _, err := c.EraseLedger(ctx, before); !errors.As(err, &told) || told.Kind != Fault {
 		t.Errorf("erase, with a fault: %v", err)
+	}
+}
+
+// A patientWriter notes until when an answer may take.
+type patientWriter struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (w *patientWriter) SetWriteDeadline(t time.Time) error {
+	w.until = t
+	return nil
+}
+
+// TestSlowAnswers: what reads or erases the whole ledger may take longer than an act.
+func TestSlowAnswers(t *testing.T) {
+	h := newHandler(newOwner(), slog.New(slog.DiscardHandler))
+	ctx := context.WithValue(t.Context(), callerKey{}, caller{role: TheOwner})
+	for endpoint, body := range map[string]string{
+		"/v1/report":       `{"from":"2026-01-01T00:00:00Z","to":"2026-02-01T00:00:00Z"}`,
+		"/v1/ledger/erase": `{"before":"2026-01-01T00:00:00Z"}`,
+	} {
+		w := &patientWriter{ResponseRecorder: httptest.NewRecorder()}
+		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", endpoint, strings.NewReader(body)))
+		if w.Code != http.StatusOK || time.Until(w.until) < exportTime/2 {
+			t.Errorf("%s: status %d, and until %v", endpoint, w.Code, w.until)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -29,7 +30,7 @@ const keepReleases = 24 * time.Hour
 type Erased struct {
 	Bodies  int64 `json:"bodies"`  // of leaves, that are gone now
 	Moments int64 `json:"moments"` // of the history, likewise
-	Kept    int64 `json:"kept"`    // bodies of releases that are older than asked for, but still count or wait to be sent
+	Kept    int64 `json:"kept"`    // releases that are older than asked for, but still count or wait to be sent
 	Leaf    int64 `json:"leaf"`    // the KindDelete that says so
 }
 
@@ -42,8 +43,9 @@ type deleteBody struct {
 
 // Erase erases the bodies of all observations before a time, and that part of the history. What stays of
 // each leaf is its number, time, kind and commitment, so that the tree is what it was; a KindDelete
-// says first that they are erased, and a head is signed over it. Releases of the last day
-// before the newest leaf, and those that are not settled, keep their body.
+// says first that they are erased, and a head is signed over it. What comes on record after that leaf
+// stays, also if before is yet to come. Releases of the last day before the newest leaf, their outcomes,
+// and releases that are not settled keep their body.
 //
 // It is done in parts, between which the Ledger is free, but for Export. If it fails on the way, it can be done again.
 // The leaf's time is at, under the rule of Append.
@@ -64,13 +66,12 @@ func (l *Ledger) Erase(ctx context.Context, at, before time.Time) (Erased, error
 	var done Erased
 	releases := min(before.UnixMicro(), l.high.Load()-keepReleases.Microseconds())
 	err = l.locked(ctx, what, func(ctx context.Context) error {
-		var all int64
-		row := l.conn.QueryRowContext(ctx, `SELECT count(*), ifnull(sum(kind IS NOT 'release' OR at < ?3 AND idx NOT IN (SELECT idx FROM outbox)), 0)
-			FROM leaves WHERE body IS NOT NULL AND at < ?2 AND kind IN (SELECT value FROM json_each(?1))`, string(kinds), before.UnixMicro(), releases)
-		if err := row.Scan(&all, &done.Bodies); err != nil {
+		row := l.conn.QueryRowContext(ctx, `SELECT ifnull(sum(`+mayGo+`), 0), ifnull(sum(kind = 'release' AND NOT (`+mayGo+`)), 0)
+			FROM leaves WHERE body IS NOT NULL AND at < :before AND kind IN (SELECT value FROM json_each(:kinds))`,
+			sql.Named("kinds", string(kinds)), sql.Named("before", before.UnixMicro()), sql.Named("releases", releases))
+		if err := row.Scan(&done.Bodies, &done.Kept); err != nil {
 			return err
 		}
-		done.Kept = all - done.Bodies
 		return l.conn.QueryRowContext(ctx, "SELECT count(*) FROM moments WHERE at < ?", before.UnixMicro()).Scan(&done.Moments)
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ func (l *Ledger) Erase(ctx context.Context, at, before time.Time) (Erased, error
 	}
 	for from := int64(0); from >= 0; {
 		err := l.write(ctx, what, load{bytes: page * MaxBytes / 4}, func(b *batch) (err error) {
-			from, err = l.erasePage(b, from, string(kinds), before.UnixMicro(), releases)
+			from, err = l.erasePage(b, from, done.Leaf, string(kinds), before.UnixMicro(), releases)
 			return err
 		})
 		if err != nil {
@@ -103,13 +104,19 @@ func (l *Ledger) Erase(ctx context.Context, at, before time.Time) (Erased, error
 	return done, l.locked(ctx, what, func(ctx context.Context) error { return checkpoint(ctx, l.conn) })
 }
 
-// erasePage erases the next bodies from the leaf from on, and gives where to go on; -1 if there
-// are no more.
-func (l *Ledger) erasePage(b *batch, from int64, kinds string, before, releases int64) (int64, error) {
+// mayGo is what of the observations asked for may be erased, in SQL. An outcome stays as long as the
+// release that it is of, which would else look unsettled.
+const mayGo = `kind NOT IN ('release', 'outcome') OR at < :releases AND idx NOT IN (SELECT idx FROM outbox)`
+
+// erasePage erases the next bodies of the leaves from from up to end, and gives where to go on; -1 if
+// there are no more.
+func (l *Ledger) erasePage(b *batch, from, end int64, kinds string, before, releases int64) (int64, error) {
 	rows, err := l.conn.QueryContext(b.ctx, `SELECT idx, salt, body FROM leaves
-		WHERE idx >= ? AND body IS NOT NULL AND at < ? AND kind IN (SELECT value FROM json_each(?))
-		  AND (kind IS NOT 'release' OR at < ? AND idx NOT IN (SELECT idx FROM outbox))
-		ORDER BY idx LIMIT ?`, from, before, kinds, releases, page)
+		WHERE idx >= :from AND idx < :end AND body IS NOT NULL AND at < :before
+		  AND kind IN (SELECT value FROM json_each(:kinds)) AND (`+mayGo+`)
+		ORDER BY idx LIMIT :page`,
+		sql.Named("from", from), sql.Named("end", end), sql.Named("before", before),
+		sql.Named("kinds", kinds), sql.Named("releases", releases), sql.Named("page", page))
 	if err != nil {
 		return 0, err
 	}

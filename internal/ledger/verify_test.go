@@ -588,6 +588,74 @@ func TestP11_ExportedWhileItIsErased(t *testing.T) {
 	})
 }
 
+// TestP11_ErasedWhileItIsWritten: what comes on record while older things are erased stays, though the
+// time asked for is yet to come, so that the leaf that says what was erased speaks for all of it.
+func TestP11_ErasedWhileItIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	l := mustOpen(t, dir)
+	ctx := t.Context()
+	add := func() int64 {
+		t.Helper()
+		i, err := l.Append(ctx, noon, KindRequest, []byte(`{"asked":"something"}`))
+		if err != nil {
+			t.Error(err)
+		}
+		return i
+	}
+	for range 4 * page {
+		add()
+	}
+	var (
+		writing sync.WaitGroup
+		over    = make(chan struct{})
+		last    int64
+	)
+	writing.Go(func() {
+		for !t.Failed() {
+			last = add()
+			select {
+			case <-over:
+				return
+			default:
+			}
+		}
+	})
+	done, err := l.Erase(ctx, noon, noon.AddDate(0, 0, 1))
+	close(over)
+	writing.Wait()
+	if err != nil || done.Bodies < 4*page || last <= done.Leaf {
+		t.Fatalf("%+v, %v, and up to leaf %d: nothing was tried", done, err, last)
+	}
+	for leaf, err := range l.Leaves(ctx, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := leaf.Index < done.Leaf && leaf.Kind.Erasable(); leaf.Erased != want {
+			t.Errorf("leaf %d, a %v, of which leaf %d does not tell: erased %t", leaf.Index, leaf.Kind, done.Leaf, leaf.Erased)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, dir)
+}
+
+// TestOutcomesStayWithTheirReleases: a release that is kept keeps its outcome, by which it is settled.
+func TestOutcomesStayWithTheirReleases(t *testing.T) {
+	l := mustOpen(t, t.TempDir())
+	ctx := t.Context()
+	indexes, err := l.Release(ctx, noon, []Entry{{Body: []byte("r"), Outbox: []byte("o"), Deadline: noon.Add(time.Hour)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Settle(ctx, noon, indexes[0], []byte("delivered")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := l.Erase(ctx, noon, noon.Add(time.Minute)); err != nil || got.Bodies != 0 || got.Kept != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // TestForeignKinds: a kind that a newer doorbelld knows is told of after the next start.
 func TestForeignKinds(t *testing.T) {
 	dir := t.TempDir()
