@@ -23,6 +23,7 @@ import (
 	"doorbelld/internal/gate"
 	"doorbelld/internal/publish"
 	"doorbelld/internal/publish/mqtt"
+	"doorbelld/internal/whole"
 )
 
 // undoTime bounds how long it may take to take everything back.
@@ -163,30 +164,17 @@ func (s *firstRun) place(path, text string, mode os.FileMode, uid, gid int) erro
 	return nil
 }
 
-// replaceFile writes a file so that at each moment there is all of the old one or
-// all of the new one.
-func replaceFile(path, text string, mode os.FileMode, uid, gid int) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
+// replaceFile writes a file in place of one that may be there; of uid and gid -1 stands for
+// whoever runs this.
+func replaceFile(path, text string, mode os.FileMode, uid, gid int) error {
+	return whole.Write(path, []byte(text), func(f *os.File) error {
+		if uid >= 0 || gid >= 0 {
+			if err := f.Chown(uid, gid); err != nil {
+				return err
+			}
 		}
-	}()
-	if _, err := f.WriteString(text); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if uid >= 0 || gid >= 0 {
-		if err := f.Chown(uid, gid); err != nil {
-			return errors.Join(err, f.Close())
-		}
-	}
-	if err := errors.Join(f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+		return f.Chmod(mode)
+	})
 }
 
 // pull downloads the model that the configuration asks for.

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 
 	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
 	"doorbelld/internal/publish"
+	"doorbelld/internal/whole"
 )
 
 // memory is what the broker may still keep, and its subscribers believe, of what the
@@ -121,37 +121,5 @@ func (m *memory) keep(r recollection) error {
 	if err != nil {
 		return err
 	}
-	return replace(m.path, text)
-}
-
-// replace writes a file that is there in whole, old or new, whenever the power goes.
-func replace(path string, text []byte) (err error) {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return whole.Write(m.path, text, nil)
 }

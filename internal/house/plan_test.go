@@ -46,17 +46,18 @@ var rooms = []room{
 
 	// The half that talks.
 	{"internal/consent", talking, []string{"internal/event", "internal/enum"}},
-	{"internal/ledger", talking, []string{"internal/event"}},
+	{"internal/whole", talking, nil},
+	{"internal/ledger", talking, []string{"internal/event", "internal/whole"}},
 	{"internal/clock", talking, nil},
 	{"internal/publish", talking, []string{"internal/consent", "internal/event"}},
 	{"internal/publish/mqtt", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
 	{"internal/publish/mqtt/wire", talking, nil},
 	{"internal/publish/access", talking, []string{"internal/publish", "internal/consent"}},
-	{"internal/publish/broker", talking, []string{"internal/publish", "internal/publish/mqtt/wire"}},
-	{"internal/receipt", talking, nil},
+	{"internal/publish/broker", talking, []string{"internal/publish", "internal/publish/mqtt/wire", "internal/whole"}},
+	{"internal/receipt", talking, []string{"internal/whole"}},
 	{"internal/gate", talking, []string{
 		"internal/link", "internal/consent", "internal/ledger", "internal/publish", "internal/receipt",
-		"internal/event", "internal/enum", "internal/clock", "internal/model",
+		"internal/event", "internal/enum", "internal/clock", "internal/model", "internal/whole",
 	}},
 	{"internal/button", talking, nil},
 	{"internal/backup", talking, nil},
@@ -73,7 +74,7 @@ var rooms = []room{
 		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/lodge", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/publish/access", "internal/receipt",
-		"internal/doctor", "internal/thumb", "internal/ask", "internal/firstrun", "internal/manual",
+		"internal/doctor", "internal/thumb", "internal/ask", "internal/firstrun", "internal/manual", "internal/whole",
 	}},
 
 	// What stands beside the house.

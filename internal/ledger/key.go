@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"doorbelld/internal/whole"
+
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/sys/unix"
 )
@@ -127,28 +129,8 @@ func makeKey(dir string) (*key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the key of the ledger: %w", err)
 	}
-	if err := writeWhole(filepath.Join(dir, KeyName), []byte(text)); err != nil {
-		return nil, fmt.Errorf("make the key of the ledger: %w", err)
+	if err := whole.Write(filepath.Join(dir, KeyName), []byte(text), nil); err != nil {
+		return nil, refused(dir, fmt.Errorf("make the key of the ledger: %w", err))
 	}
 	return parseKey(text)
-}
-
-// writeWhole makes the file path with mode 0600, whole and on disk or not at all.
-func writeWhole(path string, data []byte) error {
-	fresh := path + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return refused(filepath.Dir(path), err)
-	}
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return refused(filepath.Dir(path), err)
-	}
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

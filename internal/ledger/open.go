@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"doorbelld/internal/whole"
+
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 )
@@ -116,7 +118,7 @@ func takeFolder(dir string) (_ *os.File, err error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, refused(dir, err)
 		}
-		if err := syncDir(filepath.Dir(dir)); err != nil {
+		if err := whole.SyncDir(filepath.Dir(dir)); err != nil {
 			return nil, fmt.Errorf("state folder %s: %w", dir, err)
 		}
 	}
@@ -232,7 +234,7 @@ func create(ctx context.Context, path string) (err error) {
 	if err := os.Rename(fresh, path); err != nil {
 		return fmt.Errorf("create ledger %s: %w", path, err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := whole.SyncDir(dir); err != nil {
 		return fmt.Errorf("create ledger %s: %w", path, err)
 	}
 	return nil
@@ -369,12 +371,4 @@ func explain(path string, err error) error {
 		return fmt.Errorf("%w: %s: %s", ErrDamaged, path, why)
 	}
 	return fmt.Errorf("ledger %s: %w", path, err)
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

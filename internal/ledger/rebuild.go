@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"doorbelld/internal/whole"
 )
 
 // ErrThere: a ledger is there already.
@@ -76,14 +78,14 @@ func Rebuild(ctx context.Context, dir string, from Backup) (_ Report, err error)
 			return Report{}, err
 		}
 	}
-	if err := writeWhole(filepath.Join(dir, KeyName), from.Key); err != nil {
+	if err := whole.Write(filepath.Join(dir, KeyName), from.Key, nil); err != nil {
 		return Report{}, fmt.Errorf("write the key of the ledger: %w", err)
 	}
 	// After this line a crash leaves all of it; before it, nothing but the key.
 	if err := os.Rename(fresh, path); err != nil {
 		return Report{}, fmt.Errorf("write the ledger: %w", err)
 	}
-	return report, syncDir(dir)
+	return report, whole.SyncDir(dir)
 }
 
 // nothingThere sees that dir holds no ledger, and no key but this one.

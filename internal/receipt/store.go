@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
+
+	"doorbelld/internal/whole"
 )
 
 // MaxKept is how many receipts a Store keeps; the oldest go first.
@@ -40,17 +43,8 @@ func (s *Store) Write(r Receipt, signed []byte) (path string, err error) {
 		return "", fmt.Errorf("keeping a receipt: %w", err)
 	}
 	path = filepath.Join(s.Dir, name)
-	f, err := os.CreateTemp(s.Dir, ".new-*") // mode 0600
-	if err != nil {
+	if err := whole.Write(path, signed, nil); err != nil {
 		return "", fmt.Errorf("keeping a receipt: %w", err)
-	}
-	_, err = f.Write(signed)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return "", fmt.Errorf("keeping a receipt: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return path, s.prune()
 }
@@ -64,8 +58,8 @@ func (s *Store) prune() error {
 	var kept []string // in their order
 	var errs []error
 	for _, e := range entries {
-		switch ok, _ := filepath.Match(".new-*", e.Name()); {
-		case ok:
+		switch {
+		case strings.HasSuffix(e.Name(), whole.Fresh), strings.HasPrefix(e.Name(), ".new-"): // the latter of earlier versions
 			errs = append(errs, os.Remove(filepath.Join(s.Dir, e.Name())))
 		case fileShape.MatchString(e.Name()):
 			kept = append(kept, e.Name())

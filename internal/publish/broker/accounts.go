@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"doorbelld/internal/whole"
 )
 
 // Accounts keeps the secrets with which recipients prove themselves to the
@@ -42,29 +44,16 @@ func (a Accounts) Secret(name string) (string, error) {
 	return a.make(name)
 }
 
-// make writes a new secret in one step, so that a crash leaves all of it or
-// nothing.
-func (a Accounts) make(name string) (_ string, err error) {
+// make writes a new secret.
+func (a Accounts) make(name string) (string, error) {
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
 		return "", fmt.Errorf("account %s: %w", name, err)
 	}
-	f, err := os.CreateTemp(a.Dir, "new-*") // mode 0600
-	if err != nil {
+	secret := rand.Text()
+	if err := whole.Write(a.Path(name), []byte(secret+"\n"), nil); err != nil {
 		return "", fmt.Errorf("account %s: %w", name, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("account %s: %w", name, err), os.Remove(f.Name()))
-		}
-	}()
-	secret := rand.Text()
-	if _, err := f.WriteString(secret + "\n"); err != nil {
-		return "", errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return "", err
-	}
-	return secret, os.Rename(f.Name(), a.Path(name))
+	return secret, nil
 }
 
 // Renew makes a new secret for a recipient in place of the one it has.

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"doorbelld/internal/whole"
 )
 
 // All gives the secret of every account, by recipient, for a backup.
@@ -48,14 +49,8 @@ func (a Accounts) Put(name, secret string) error {
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
 		return fmt.Errorf("account %s: %w", name, err)
 	}
-	fresh := filepath.Join(a.Dir, "new-"+name)
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := whole.Write(a.Path(name), []byte(secret+"\n"), nil); err != nil {
 		return fmt.Errorf("account %s: %w", name, err)
 	}
-	_, err = f.WriteString(secret + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("account %s: %w", name, err), os.Remove(fresh))
-	}
-	return os.Rename(fresh, a.Path(name))
+	return nil
 }
