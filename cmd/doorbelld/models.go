@@ -153,15 +153,15 @@ func (s shelf) look() []shelved {
 			}
 			row.Files = append(row.Files, file)
 		}
-		row.State = whole(row.Files)
+		row.State = stateOfAll(row.Files)
 		rows = append(rows, row)
 	}
 	return rows
 }
 
-// whole gives the state of a model: that of all its files, else damaged, since it
+// stateOfAll gives the state of a model: that of all its files, else damaged, since it
 // cannot be used.
-func whole(files []shelvedFile) string {
+func stateOfAll(files []shelvedFile) string {
 	for _, f := range files[1:] {
 		if f.State != files[0].State {
 			return stateDamaged

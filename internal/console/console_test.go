@@ -559,18 +559,25 @@ func TestDaemonNotRunning(t *testing.T) {
 	}
 }
 
+// askedAtTheEnd is a Serve that is stopped while its owner is being asked and holds the
+// answer back: what was asked is told on asked, what Serve returned on ended.
+func askedAtTheEnd(t *testing.T) (o *heldOwner, path string, asked, ended chan error) {
+	t.Helper()
+	o = newOwner()
+	o.acting, o.hold = make(chan struct{}), make(chan struct{})
+	path = filepath.Join(t.TempDir(), "doorbelld.sock")
+	stop := startAt(t, path, o)
+	asked, ended = make(chan error, 1), make(chan error, 1)
+	go func() { asked <- NewClient(path).Resume(context.Background()) }()
+	<-o.acting
+	go func() { ended <- stop() }()
+	return o, path, asked, ended
+}
+
 // TestEnd holds that what was asked for before the end is answered, and that
 // Serve returns only once nobody uses the Owner any more.
 func TestEnd(t *testing.T) {
-	o := newOwner()
-	o.acting, o.hold = make(chan struct{}), make(chan struct{})
-	path := filepath.Join(t.TempDir(), "doorbelld.sock")
-	stop := startAt(t, path, o)
-	asked := make(chan error, 1)
-	go func() { asked <- NewClient(path).Resume(context.Background()) }()
-	<-o.acting
-	ended := make(chan error, 1)
-	go func() { ended <- stop() }()
+	o, path, asked, ended := askedAtTheEnd(t)
 	for { // the socket goes first: nobody new is let in
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			break
@@ -593,15 +600,7 @@ func TestEnd(t *testing.T) {
 // TestEndIsNotAwaited holds that one who waits too long is cut off, and that
 // Serve still does not return while the owner is being asked.
 func TestEndIsNotAwaited(t *testing.T) {
-	o := newOwner()
-	o.acting, o.hold = make(chan struct{}), make(chan struct{})
-	path := filepath.Join(t.TempDir(), "doorbelld.sock")
-	stop := startAt(t, path, o)
-	asked := make(chan error, 1)
-	go func() { asked <- NewClient(path).Resume(context.Background()) }()
-	<-o.acting
-	ended := make(chan error, 1)
-	go func() { ended <- stop() }()
+	o, _, asked, ended := askedAtTheEnd(t)
 	if err := <-asked; err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("what took too long: %v", err)
 	}
