@@ -72,14 +72,67 @@ func TestVM_Service(t *testing.T) {
 	for line := range strings.Lines(read(t, out, "security")) {
 		t.Log(strings.TrimSpace(line))
 	}
-	if before, after := read(t, out, "grants-before"), read(t, out, "grants-after"); before == "" || before != after {
-		t.Errorf("before the reboot and the upgrade was granted:\n%s\nafter it:\n%s", before, after)
+	if mode := read(t, out, "config-mode"); mode != "root:doorbelld 640\n" {
+		t.Errorf("setup wrote the configuration as %q", mode)
 	}
+	none(t, out, "grants-first")
+	before := read(t, out, "grants-before")
+	if strings.Count(before, "active") != 2 {
+		t.Errorf("a ring and motion were granted, and this is on record:\n%s", before)
+	}
+	for _, then := range []string{"after", "again"} {
+		if after := read(t, out, "grants-"+then); before != after {
+			t.Errorf("before the reboot was granted:\n%s\nupgraded, or removed and installed again:\n%s", before, after)
+		}
+	}
+	examined(t, out)
 	levels(t, out)
+	for name := range strings.Lines(read(t, out, "kept")) {
+		if !slices.Contains([]string{".made-group-gpio\n", "ledger.lock\n", "models\n"}, name) {
+			t.Errorf("reset kept %s", name)
+		}
+	}
+	none(t, out, "grants-reset")
+	none(t, out, "recipients-reset")
 	if left := read(t, out, "left"); left != "" {
 		t.Errorf("purged, and this is left:\n%s", left)
 	}
 	t.Logf("memory in the guest:\n%s%s%s", read(t, out, "memory"), read(t, out, "walls"), read(t, out, "gate"))
+}
+
+// none holds that a list is there, as JSON, and empty.
+func none(t *testing.T, out, name string) {
+	t.Helper()
+	var all []any
+	if err := json.Unmarshal([]byte(read(t, out, name)), &all); err != nil || len(all) != 0 {
+		t.Errorf("%s: %v, %v", name, all, err)
+	}
+}
+
+// examined judges what doctor says of an installed machine: all of it is well but what
+// is slow in an emulated one.
+func examined(t *testing.T, out string) {
+	t.Helper()
+	var all []struct{ Check, State, Text, Do string }
+	if err := json.Unmarshal([]byte(read(t, out, "doctor.json")), &all); err != nil {
+		t.Errorf("doctor: %v", err)
+	}
+	well := map[string]int{}
+	for _, f := range all {
+		t.Logf("doctor: %s: %s: %s", f.Check, f.State, f.Text)
+		if f.State == "ok" {
+			well[f.Check]++
+		} else if f.State == "failed" && !slices.Contains([]string{"rate", "processor"}, f.Check) {
+			t.Errorf("doctor: %s: %s", f.Check, f.Text)
+		}
+	}
+	for check, n := range map[string]int{
+		"programs": 1, "config": 1, "service": 2, "daemon": 1, "walls": 1, "camera": 1, "clock": 1, "broker": 1, "permissions": 1, "button": 1, "ledger": 1,
+	} {
+		if well[check] != n {
+			t.Errorf("doctor finds %s well %d times, of %d", check, well[check], n)
+		}
+	}
 }
 
 // walls judges what the kernel says of the eye and the gate while they run.
