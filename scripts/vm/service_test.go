@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"image"
+	"image/jpeg"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,6 +76,11 @@ func TestVM_Service(t *testing.T) {
 	}
 	if mode := read(t, out, "config-mode"); mode != "root:doorbelld 640\n" {
 		t.Errorf("setup wrote the configuration as %q", mode)
+	}
+	if still, err := jpeg.Decode(strings.NewReader(read(t, out, "still.jpg"))); err != nil {
+		t.Errorf("the still of the camera that setup keeps: %v", err)
+	} else if size := still.Bounds().Size(); size != (image.Point{X: 1280, Y: 720}) {
+		t.Errorf("the still of the camera is of %v", size)
 	}
 	none(t, out, "grants-first")
 	before := read(t, out, "grants-before")
