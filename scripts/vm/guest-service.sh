@@ -222,6 +222,7 @@ say "after the reboot it runs by itself"
 machine
 eventually "the gate, ready" active gate.service
 udevadm settle || true
+systemctl show -p Id,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic doorbelld-gate.service doorbelld-eye.service >/vm/start
 doorbelld clock confirm
 eventually "the camera, live" camera live
 told "rebooted"

@@ -18,9 +18,9 @@ import (
 	"testing"
 )
 
-// serviceLimit is how many seconds the guest has for its two boots and two waits
-// for a watchdog.
-const serviceLimit = "1500"
+// serviceLimit is how many seconds the guest has for its two boots and two waits for a
+// watchdog: ten minutes of a machine with nothing else to do are plenty.
+const serviceLimit = "3000"
 
 // In two boots with systemd as the first program, what befalls an installed
 // doorbelld; guest-service.sh tells it in its order.
@@ -104,7 +104,8 @@ func TestVM_Service(t *testing.T) {
 	if left := read(t, out, "left"); left != "" {
 		t.Errorf("purged, and this is left:\n%s", left)
 	}
-	t.Logf("memory in the guest:\n%s%s%s", read(t, out, "memory"), read(t, out, "walls"), read(t, out, "gate"))
+	t.Logf("memory in the guest:\n%s%s%sand when each half began and was ready, in microseconds:\n%s",
+		read(t, out, "memory"), read(t, out, "walls"), read(t, out, "gate"), read(t, out, "start"))
 }
 
 // none holds that a list is there, as JSON, and empty.
@@ -133,8 +134,13 @@ func examined(t *testing.T, out string) {
 			t.Errorf("doctor: %s: %s", f.Check, f.Text)
 		}
 	}
+	button := 1
+	if !strings.Contains(read(t, out, "nodes"), "gpio") {
+		button = 0
+		t.Log("there was no gpio-sim (see get.sh): the button was no part of this")
+	}
 	for check, n := range map[string]int{
-		"programs": 1, "config": 1, "service": 2, "daemon": 1, "walls": 1, "camera": 1, "clock": 1, "broker": 1, "permissions": 1, "button": 1, "ledger": 1,
+		"programs": 1, "config": 1, "service": 2, "daemon": 1, "walls": 1, "camera": 1, "clock": 1, "broker": 1, "permissions": 1, "button": button, "ledger": 1,
 	} {
 		if well[check] != n {
 			t.Errorf("doctor finds %s well %d times, of %d", check, well[check], n)
