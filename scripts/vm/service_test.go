@@ -128,6 +128,9 @@ func examined(t *testing.T, out string) {
 	well := map[string]int{}
 	for _, f := range all {
 		t.Logf("doctor: %s: %s: %s", f.Check, f.State, f.Text)
+		if f.Check == "programs" && !strings.HasPrefix(f.Text, read(t, out, "version")) {
+			t.Errorf("doctor does not say that these are the programs of the package: %s", f.Text)
+		}
 		if f.State == "ok" {
 			well[f.Check]++
 		} else if f.State == "failed" && !slices.Contains([]string{"rate", "processor"}, f.Check) {
@@ -235,6 +238,10 @@ func packages(t *testing.T, out string) {
 		t.Fatalf("deb.sh: %v\n%s", err, complaints.String())
 	}
 	made := strings.Fields(string(said))
+	version := strings.Split(filepath.Base(made[len(made)-1]), "_")[1]
+	if err := os.WriteFile(filepath.Join(out, "version"), []byte(version+" (commit "), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Rename(made[len(made)-1], filepath.Join(out, "new.deb")); err != nil {
 		t.Fatal(err)
 	}
