@@ -5,8 +5,8 @@
 #
 # It does with the package what its users do, and what befalls them: install an old
 # version, set it up, have an event told, kill and hang either half, unplug the camera,
-# reboot, upgrade, remove, install it again, reset, purge. What the test judges, it leaves
-# in /vm.
+# reboot, upgrade, remove, install it again, reset, set it up in another way, purge. What
+# the test judges, it leaves in /vm.
 #
 # Status 200 asks for the second boot. Nothing here depends on how long a thing
 # takes, only on its coming at all.
@@ -60,6 +60,13 @@ exits() {
 	shift
 	"$@" || code=$?
 	[ "$code" = "$want" ] || die "$*: exit code $code, not $want"
+}
+
+# as USER COMMAND... - run COMMAND as an ordinary user.
+as() {
+	user=$1
+	shift
+	setpriv --reuid="$user" --regid="$user" --clear-groups "$@"
 }
 
 # machine - what a real one has from its start: udev, a camera, a button's chip, a
@@ -260,6 +267,16 @@ ls -A /var/lib/doorbelld >/vm/kept
 systemctl start doorbelld-gate.service
 doorbelld grant list --json >/vm/grants-reset
 doorbelld recipient list --json >/vm/recipients-reset
+
+say "set up anew, by who has no broker, with an owner beside root"
+useradd anna
+useradd bert
+set_up --replace --broker embedded --listen 127.0.0.1:$((port + 1)) --owner anna --grant ring=notice >/vm/setup-embedded
+grep -q '^A first message: home was told that it rang, and this came back' /vm/setup-embedded || die "setup: $(cat /vm/setup-embedded)"
+[ "$(mosquitto_sub -h 127.0.0.1 -p $((port + 1)) -u home -P "$(cat /var/lib/doorbelld/broker/home.password)" -t doorbelld/door/status -C 1)" = online ] ||
+	die "the embedded broker does not say to home that door is online"
+as anna doorbelld grant list >/vm/grants-anna || die "the owner may not ask"
+exits 4 as bert doorbelld grant list
 
 say "removed and purged: nothing stays"
 dpkg -r doorbelld

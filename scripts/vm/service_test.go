@@ -101,6 +101,9 @@ func TestVM_Service(t *testing.T) {
 	}
 	none(t, out, "grants-reset")
 	none(t, out, "recipients-reset")
+	if seen := read(t, out, "grants-anna"); strings.Count(seen, "active") != 1 {
+		t.Errorf("the owner, who is not root, sees of one grant:\n%s", seen)
+	}
 	if left := read(t, out, "left"); left != "" {
 		t.Errorf("purged, and this is left:\n%s", left)
 	}
