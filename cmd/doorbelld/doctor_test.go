@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -233,5 +234,41 @@ func TestDoctorTLS(t *testing.T) {
 	e.all = nil
 	if e.certificates(t.Context()); len(e.all) != 1 || e.all[0].State != doctor.Warning || !strings.Contains(e.all[0].Text, "not encrypted") {
 		t.Errorf("%+v", e.all)
+	}
+}
+
+// Two programs of one package have one build ID, its commit; two of other packages, or
+// one that was built by hand, have not.
+func TestDoctorComparesBuilds(t *testing.T) {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "go.mod"), "module eye\n")
+	put(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() {}\n")
+	ids := map[string]string{}
+	for name, flags := range map[string]string{"one": "-s -w -B 0x" + commit, "none": "-B none"} {
+		path := filepath.Join(dir, name)
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", flags, "-o", path, ".")
+		cmd.Dir = dir
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+		ids[name] = buildID(path)
+	}
+	if ids["one"] != commit || ids["none"] != "" || buildID(filepath.Join(dir, "main.go")) != "" {
+		t.Errorf("the build IDs are %q", ids)
+	}
+	for _, tt := range []struct {
+		ours, theirs string
+		want         doctor.State
+	}{
+		{commit, commit, doctor.OK},
+		{commit, "76543210fedcba9876543210fedcba9876543210", doctor.Failed},
+		{commit, "", doctor.Unknown},
+		{noCommit, commit, doctor.Unknown},
+		{noCommit, noCommit, doctor.Unknown},
+	} {
+		if got := ofOneBuild(build{"1.2.3", tt.ours}, build{"another", tt.theirs}); got.State != tt.want {
+			t.Errorf("%q and %q: %v", tt.ours, tt.theirs, got)
+		}
 	}
 }

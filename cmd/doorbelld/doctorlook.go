@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"debug/buildinfo"
+	"debug/elf"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -40,15 +42,58 @@ func (e *examination) programs() {
 		e.find(doctor.Programs, doctor.Failed, "doorbelld-eye is not there, or cannot be executed", "install both programs again, into the same folder")
 		return
 	}
-	eye, err := buildinfo.ReadFile(path)
-	switch {
-	case err != nil:
-		e.find(doctor.Programs, doctor.Unknown, buildOf(own)+"; doorbelld-eye does not tell its version", "")
-	case buildOf(own) != buildOf(eye):
-		e.find(doctor.Programs, doctor.Failed, fmt.Sprintf("doorbelld is %s, doorbelld-eye %s", buildOf(own), buildOf(eye)), "install both programs from one package, and start the daemon again")
-	default:
-		e.find(doctor.Programs, doctor.OK, buildOf(own)+", both programs", "")
+	ours, theirs := build{buildOf(own), buildOf(own)}, build{}
+	if eye, err := buildinfo.ReadFile(path); err == nil {
+		theirs = build{buildOf(eye), buildOf(eye)}
+		if builtVersion != "" { // out of a package
+			id := buildID(path)
+			theirs = build{fmt.Sprintf("of commit %.12s, %s", id, eye.GoVersion), id}
+		}
 	}
+	if builtVersion != "" {
+		ours = build{fmt.Sprintf("%s (commit %.12s, %s)", builtVersion, builtCommit, own.GoVersion), builtCommit}
+	}
+	e.add(ofOneBuild(ours, theirs))
+}
+
+// A build is what one of the programs was built from.
+type build struct {
+	words string
+	key   string // the same for two programs of one build; "" or noCommit: it does not tell
+}
+
+// noCommit is the commit of a package that was made without git.
+const noCommit = "unknown"
+
+func ofOneBuild(ours, theirs build) doctor.Finding {
+	switch {
+	case ours.key == noCommit || theirs.key == "":
+		return doctor.Finding{Check: doctor.Programs, State: doctor.Unknown, Text: ours.words + "; doorbelld-eye does not tell its version"}
+	case ours.key != theirs.key:
+		return doctor.Finding{Check: doctor.Programs, State: doctor.Failed, Text: fmt.Sprintf("doorbelld is %s, doorbelld-eye %s", ours.words, theirs.words),
+			Do: "install both programs from one package, and start the daemon again"}
+	}
+	return doctor.Finding{Check: doctor.Programs, State: doctor.OK, Text: ours.words + ", both programs"}
+}
+
+// buildID gives the build ID of a program; "" if it has none. Those of a package have
+// the commit there, since Go notes nothing of it in them.
+func buildID(path string) string {
+	f, err := elf.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	section := f.Section(".note.gnu.build-id")
+	if section == nil {
+		return ""
+	}
+	note, err := section.Data()
+	const head = 16 // two sizes, the kind, and "GNU"
+	if err != nil || len(note) < head {
+		return ""
+	}
+	return hex.EncodeToString(note[head:])
 }
 
 // buildOf gives what two programs of one build have in common.

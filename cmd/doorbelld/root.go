@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,7 +19,7 @@ const defaultConfig = "/etc/doorbelld/doorbelld.yaml"
 // globals are the flags of every command.
 type globals struct {
 	config string // path of the operator's file
-	socket string // path of the daemon's socket; "" asks the operator's file
+	socket string // path of the daemon's socket; "" is the service's, or asks the operator's file
 }
 
 // newRoot puts the whole command line together.
@@ -67,6 +68,9 @@ func (g *globals) load() (*config.Config, error) {
 // client gives what asks the running daemon.
 func (g *globals) client() (*console.Client, error) {
 	path := g.socket
+	if path == "" && g.config == defaultConfig && os.Geteuid() != 0 && exists(serviceSocket) {
+		path = serviceSocket
+	}
 	if path == "" {
 		c, err := g.load()
 		if err != nil {
@@ -80,6 +84,11 @@ func (g *globals) client() (*console.Client, error) {
 	}
 	return console.NewClient(path), nil
 }
+
+// serviceSocket is where the package's service listens, unless its configuration says
+// another folder. Whom that lets in may not read the configuration, and would by default
+// have folders of their own.
+const serviceSocket = "/run/doorbelld/doorbelld.sock"
 
 // socketPath is where the daemon of this configuration listens to its owner.
 func socketPath(c *config.Config) string { return filepath.Join(c.Runtime, "doorbelld.sock") }

@@ -146,6 +146,7 @@ type firstRun struct {
 	cfg     *config.Config
 	to      string         // the first recipient; "" for none
 	wishes  []firstrunWish // what it is to be granted
+	managed bool           // systemd starts the daemon that this is the configuration of
 	undo    []func() error // takes back what was done, the last first
 	whole   bool           // all is done that is to be undone together
 	unmade  error          // what could not be taken back

@@ -39,8 +39,10 @@ func (s *firstRun) apply(ctx context.Context) (err error) {
 		return err
 	}
 	defer machine.Close()
-	managed := machine.HasSystemd() && slices.Contains(machine.Installed(), doctor.GateUnit)
-	if runs == nil && !managed && !s.noStart && s.text != s.before {
+	if s.managed, err = s.ofService(machine); err != nil {
+		return err
+	}
+	if runs == nil && !s.managed && !s.noStart && s.text != s.before {
 		return exitError{exitRefused, errors.New("the daemon runs with the configuration of now, and systemd does not manage it: stop it, and say `doorbelld setup` again")}
 	}
 	defer func() {
@@ -64,10 +66,20 @@ func (s *firstRun) apply(ctx context.Context) (err error) {
 	if s.noStart {
 		return nil
 	}
-	if err := s.start(ctx, managed, runs == nil); err != nil {
+	if err := s.start(ctx, runs == nil); err != nil {
 		return err
 	}
 	return s.grant(ctx)
+}
+
+// ofService reports whether the configuration is that of the package's service, which
+// reads it in one place and nowhere else, and systemd is there to start it.
+func (s *firstRun) ofService(m *doctor.Machine) (bool, error) {
+	its, err := filepath.Abs(filepath.Join(s.root, defaultConfig))
+	if err != nil {
+		return false, err
+	}
+	return s.path == its && m.HasSystemd() && slices.Contains(m.Installed(), doctor.GateUnit), nil
 }
 
 // asItWas says whether all could be taken back.
@@ -197,7 +209,10 @@ func (s *firstRun) pull(ctx context.Context) error {
 
 // startCommand is what starts the daemon by hand.
 func (s *firstRun) startCommand() string {
-	if s.g.config == defaultConfig {
+	switch {
+	case s.managed: // what root ran would leave files that the service's user may not open
+		return "sudo systemctl enable --now " + strings.TrimSuffix(doctor.GateUnit, ".service")
+	case s.g.config == defaultConfig:
 		return "sudo doorbelld run"
 	}
 	return "doorbelld --config " + shellQuote(s.path) + " run"
@@ -205,9 +220,9 @@ func (s *firstRun) startCommand() string {
 
 // start has systemd start the gate, which has the eye started, or asks the person to start the daemon, and
 // waits until it answers.
-func (s *firstRun) start(ctx context.Context, managed, runs bool) error {
+func (s *firstRun) start(ctx context.Context, runs bool) error {
 	switch {
-	case managed:
+	case s.managed:
 		before := []string{"disable", "--now", doctor.GateUnit}
 		if enabled, err := systemctl(ctx, "is-enabled", doctor.GateUnit); err == nil && strings.TrimSpace(enabled) == "enabled" {
 			before = []string{"restart", doctor.GateUnit}

@@ -82,6 +82,7 @@ func TestPackage(t *testing.T) {
 	t.Run("contents", func(t *testing.T) { contents(t, folder, deb) })
 	t.Run("bill", func(t *testing.T) { bill(t, folder) })
 	t.Run("version", func(t *testing.T) { version(t, filepath.Join(programs, "doorbelld")) })
+	t.Run("commit", func(t *testing.T) { commit(t, filepath.Join(programs, "doorbelld"), eye) })
 	t.Run("needs", func(t *testing.T) { needs(t, eye, elf.EM_X86_64) })
 	t.Run("start", func(t *testing.T) {
 		var fastest time.Duration
@@ -155,7 +156,7 @@ func TestReproducible(t *testing.T) {
 	if os.Getenv("DOORBELLD_TEST_DEB") == "" {
 		t.Skip("all of it is compiled twice, which takes minutes: `make test-deb` does that")
 	}
-	env := []string{"DOORBELLD_OPENCV=" + lean(t, "amd64"), "DOORBELLD_VERSION=1.2.3", "DOORBELLD_COMMIT=abc"}
+	env := []string{"DOORBELLD_OPENCV=" + lean(t, "amd64"), "DOORBELLD_VERSION=1.2.3", "DOORBELLD_COMMIT=" + strings.Repeat("ab", 20)}
 	var trees []string
 	for i := range 2 {
 		tree := filepath.Join(t.TempDir(), strings.Repeat("deep/", i)+"tree")
@@ -341,6 +342,22 @@ func version(t *testing.T, program string) {
 			if !strings.Contains(string(out), f.SHA256) {
 				t.Errorf("it does not say the hash of %s:\n%s", f.Name, out)
 			}
+		}
+	}
+}
+
+// commit looks whether both programs have the commit as their build ID, by which doctor
+// knows that they belong together.
+func commit(t *testing.T, programs ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "git", "rev-parse", "HEAD").Output()
+	if err != nil {
+		t.Skipf("a package that is made without git has no commit: %v", err)
+	}
+	for _, program := range programs {
+		said, err := exec.CommandContext(t.Context(), "readelf", "-n", program).CombinedOutput()
+		if err != nil || !strings.Contains(string(said), "Build ID: "+string(out)) {
+			t.Errorf("%s: %v\n%s", filepath.Base(program), err, said)
 		}
 	}
 }
