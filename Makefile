@@ -84,7 +84,7 @@ build:
 man:
 	@rm -rf build/man build/completion
 	@mkdir -p build
-	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} CGO_ENABLED=0 go run -tags manual ./cmd/doorbelld manual build
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} CGO_ENABLED=0 go run -tags manual ./cmd/doorbelld manual build configs/doorbelld.example.yaml
 
 fmt:
 	@gofmt -w .
