@@ -114,6 +114,7 @@ test)
 	need e2fsprogs command -v debugfs
 	need openssl command -v openssl
 	need xz-utils command -v xz
+	need groff-base command -v groff # it judges the manual pages
 	if [ "$(dpkg --print-architecture)" = amd64 ]; then # the virtual machine
 		need qemu-system-x86 command -v qemu-system-x86_64
 		need v4l-utils command -v v4l2-ctl
