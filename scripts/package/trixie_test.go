@@ -117,43 +117,7 @@ func TestTrixie(t *testing.T) {
 		t.Errorf("the eye is not linked with Debian 13's OpenCV: %v, %v", libraries, err)
 	}
 
-	t.Run("tests", func(t *testing.T) {
-		for _, tags := range []string{"", "matprofile"} {
-			args := append([]string{"go", "test", "-json", "-count=1", "-timeout=30m", "-tags=" + tags}, packages...)
-			r, err := gotest.Read(bytes.NewReader(inTrixie(t, out, false, args...)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, test := range r.Tests {
-				if test.Outcome != gotest.Pass {
-					t.Errorf("%s %s: %q\n%s", test.Package, test.Name, test.Outcome, test.Output)
-				}
-			}
-			for _, p := range r.Packages {
-				if p.Outcome != gotest.Pass {
-					t.Errorf("%s: %q\n%s", p.Name, p.Outcome, p.Output)
-				}
-			}
-			if len(r.Packages) != len(packages) {
-				t.Errorf("%d packages were tested, of %q", len(r.Packages), packages)
-			}
-			for _, must := range []struct{ pkg, name string }{
-				{"internal/detect/opencv", "TestStills/fast/reference"}, {"internal/detect/opencv", "TestStills/careful/reference"},
-				{"internal/detect/opencv", "TestStills/fast/judged"}, {"internal/detect", "TestClips"},
-			} {
-				test, ok := r.Test("doorbelld/"+must.pkg, must.name)
-				if !ok {
-					t.Errorf("%s %s was not run", must.pkg, must.name)
-				}
-				for line := range strings.Lines(test.Output) {
-					if strings.Contains(line, "boxes agree") {
-						t.Logf("%s: %s", must.name, strings.TrimSpace(line))
-					}
-				}
-			}
-			t.Logf("tags %q: %d tests passed", tags, len(r.With(gotest.Pass)))
-		}
-	})
+	t.Run("tests", func(t *testing.T) { testedOnTrixie(t, packages, out) })
 	t.Run("events", func(t *testing.T) {
 		here := t.TempDir()
 		for program, cgo := range map[string]string{"doorbelld": "0", "doorbelld-eye": "1"} {
@@ -165,6 +129,52 @@ func TestTrixie(t *testing.T) {
 		}
 		sameOnBoth(t, filepath.Join(here, "doorbelld"), out, "/out/doorbelld")
 	})
+}
+
+// testedOnTrixie runs the packages' tests in the tree, as `make test` does but without
+// the race detector. None may be skipped.
+func testedOnTrixie(t *testing.T, packages []string, out string) {
+	const opencv, eye = "doorbelld/internal/detect/opencv", "doorbelld/internal/eye"
+	var all gotest.Report
+	for _, args := range [][]string{packages, {"-tags=matprofile", opencv}, {"-tags=matprofile", "-run=TestMemory", eye}} {
+		r, err := gotest.Read(bytes.NewReader(inTrixie(t, out, false, append([]string{"go", "test", "-json", "-count=1", "-timeout=30m"}, args...)...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range r.Tests {
+			if test.Outcome != gotest.Pass {
+				t.Errorf("%s %s: %q\n%s", test.Package, test.Name, test.Outcome, test.Output)
+			}
+		}
+		for _, p := range r.Packages {
+			if p.Outcome != gotest.Pass {
+				t.Errorf("%s: %q\n%s", p.Name, p.Outcome, p.Output)
+			}
+		}
+		if n := len(r.With(gotest.Pass)); n == 0 {
+			t.Errorf("go test %s ran no test", strings.Join(args, " "))
+		} else {
+			t.Logf("go test %s: %d tests passed", strings.Join(args, " "), n)
+		}
+		all.Packages, all.Tests = append(all.Packages, r.Packages...), append(all.Tests, r.Tests...)
+	}
+	if len(all.Packages) != len(packages)+2 || !slices.Contains(packages, opencv) || !slices.Contains(packages, eye) {
+		t.Errorf("%d packages were tested, of %q", len(all.Packages), packages)
+	}
+	for _, must := range []struct{ pkg, name string }{
+		{opencv, "TestStills/fast/reference"}, {opencv, "TestStills/careful/reference"}, {opencv, "TestStills/fast/judged"}, {opencv, "TestStills/careful/judged"},
+		{"doorbelld/internal/detect", "TestClips"},
+	} {
+		test, ok := all.Test(must.pkg, must.name)
+		if !ok {
+			t.Errorf("%s %s was not run", must.pkg, must.name)
+		}
+		for line := range strings.Lines(test.Output) {
+			if strings.Contains(line, "boxes agree") {
+				t.Logf("%s: %s", must.name, strings.TrimSpace(line))
+			}
+		}
+	}
 }
 
 // The package that Debian 12 made is installed on Debian 13, where its programs need
