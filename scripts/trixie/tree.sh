@@ -62,7 +62,7 @@ plan=
 debootstrap --variant=minbase --arch="$(dpkg --print-architecture)" $release "$tree" "$mirror" $plan >"$work/log" 2>&1 ||
 	{ tail -n 20 "$work/log" >&2; die "debootstrap"; }
 
-# Inside apt goes the same way as outside.
+# Inside apt goes the same way as outside (and it heeds the environment, too).
 apt-config dump | grep -i -E '^Acquire::(https?|retries|check-)' >"$tree/etc/apt/apt.conf.d/99host" || true
 {
 	echo "deb $mirror $release main"
@@ -72,7 +72,8 @@ cp /etc/resolv.conf "$tree/etc/resolv.conf"
 printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d" # nothing is started in there
 chmod +x "$tree/usr/sbin/policy-rc.d"
 mount -t proc proc "$tree/proc"
-inside() { chroot "$tree" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
+inside() { chroot "$tree" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive \
+	http_proxy="${http_proxy-}" https_proxy="${https_proxy-}" "$@"; }
 inside sh -ec '
 	apt-get -qq update
 	apt-get -qq -y upgrade
