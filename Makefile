@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 CAMERA :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cameras deb test-deb accuracy mutants soak soak-consent soak-races soak-delivery soak-ledger build man fmt clean
+.PHONY: help run test test-cameras deb test-deb test-trixie accuracy mutants soak soak-consent soak-races soak-delivery soak-ledger build man fmt clean
 
 help:
 	@echo 'make run                       install what is missing, build, and show what it does, on a clip'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-cameras              of that the virtual machine with the cameras: every fault of one, done to the daemon'
 	@echo 'make deb                       build/deb/doorbelld_VERSION_ARCH.deb for amd64 and arm64 (once it makes an OpenCV for each, for ten minutes)'
 	@echo 'make test-deb                  the packages: what is in them, arm64 under qemu, the same bytes twice, and installed in a virtual machine (half an hour)'
+	@echo 'make test-trixie               on Debian 12: build and test in a tree of Debian 13, and install the package there (it makes the tree, as root; half an hour)'
 	@echo 'make accuracy                  measure what is seen and what that costs, and write docs/accuracy.md (minutes)'
 	@echo 'make build                     build/doorbelld and build/doorbelld-eye, nothing installed'
 	@echo 'make man                       manual pages and shell completions, in build/man and build/completion'
@@ -52,6 +53,15 @@ test-deb: deb
 	@DOORBELLD_TEST_DEB=yes go test -count=1 -v -tags deb -timeout 60m ./scripts/package
 	@DOORBELLD_TEST_DEB=yes go test -count=1 -v -tags vm -run Service -timeout 60m ./scripts/vm
 
+test-trixie:
+	@scripts/install.sh test
+	@scripts/install.sh deb
+	@scripts/install.sh trixie
+	@scripts/clip.sh
+	@scripts/package/opencv.sh amd64 >/dev/null
+	@scripts/trixie/tree.sh >/dev/null
+	@go test -count=1 -v -tags deb,trixie -run Trixie -timeout 2h ./scripts/package
+
 accuracy:
 	@scripts/install.sh test
 	@$(MAKE) -s build
@@ -84,7 +94,7 @@ build:
 man:
 	@rm -rf build/man build/completion
 	@mkdir -p build
-	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} CGO_ENABLED=0 go run -tags manual ./cmd/doorbelld manual build
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} CGO_ENABLED=0 go run -tags manual ./cmd/doorbelld manual build configs/doorbelld.example.yaml
 
 fmt:
 	@gofmt -w .

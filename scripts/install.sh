@@ -1,6 +1,7 @@
 #!/bin/sh
-# install.sh run|test|deb - install, by apt, what this machine lacks to build and
-# run the demonstration, or to run the tests as well, or to make the packages.
+# install.sh run|test|deb|trixie - install, by apt, what this machine lacks to build
+# and run the demonstration, or to run the tests as well, or to make the packages, or
+# to make a tree of Debian 13.
 #
 # What is there already is left alone, and if nothing is missing apt is not
 # called. No service is started or left enabled: the tests start their own
@@ -102,6 +103,12 @@ deb)
 	fi
 	install
 	exit 0 ;;
+trixie)
+	need debootstrap command -v debootstrap
+	need debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
+	need iproute2 command -v ip
+	install
+	exit 0 ;;
 esac
 
 case ${1:-} in
@@ -114,6 +121,7 @@ test)
 	need e2fsprogs command -v debugfs
 	need openssl command -v openssl
 	need xz-utils command -v xz
+	need groff-base command -v groff # it judges the manual pages
 	if [ "$(dpkg --print-architecture)" = amd64 ]; then # the virtual machine
 		need qemu-system-x86 command -v qemu-system-x86_64
 		need v4l-utils command -v v4l2-ctl
@@ -121,7 +129,7 @@ test)
 		need e2fsprogs command -v mkfs.ext4
 		need systemd test -x /lib/systemd/systemd # it judges the units, and is a guest's first program
 	fi ;;
-*) die "usage: install.sh run|test|deb" ;;
+*) die "usage: install.sh run|test|deb|trixie" ;;
 esac
 
 # What is fetched afterwards must be what the mirrors still have.

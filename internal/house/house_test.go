@@ -110,7 +110,7 @@ func ours(imports []string) []string {
 // Every package imports what its room allows and no more; a package without a
 // room, and a room without a package, are faults of the plan.
 func TestRooms(t *testing.T) {
-	packages := goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb", "./...")
+	packages := goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb,trixie", "./...")
 	for _, p := range packages {
 		r, known := roomOf(p.short())
 		if !known {
@@ -142,7 +142,7 @@ func TestRooms(t *testing.T) {
 // A test may reach further than what it tests, but not into the other half of
 // the house: a fake there would hide that the halves have only the link.
 func TestSidesOfTests(t *testing.T) {
-	for _, p := range goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb", "./...") {
+	for _, p := range goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb,trixie", "./...") {
 		r, _ := roomOf(p.short())
 		if r.side == bench {
 			continue
@@ -159,14 +159,14 @@ func TestSidesOfTests(t *testing.T) {
 // that has no home.
 func TestHomes(t *testing.T) {
 	moduleOf := map[string]string{} // by import path
-	packages := goList(t, "", "-deps", "-test", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb", "./...")
+	packages := goList(t, "", "-deps", "-test", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb,trixie", "./...")
 	for _, p := range packages {
 		if p.Module != nil {
 			moduleOf[p.ImportPath] = p.Module.Path
 		}
 	}
 	lives := map[string]bool{} // "module package" seen
-	for _, p := range goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb", "./...") {
+	for _, p := range goList(t, "", "-tags", "vivid,gpiosim,vm,matprofile,manual,deb,trixie", "./...") {
 		for _, path := range p.Imports {
 			library := moduleOf[path]
 			if library == "" || library == module {

@@ -46,8 +46,8 @@ type step struct {
 
 // tags turns on what is built and tested for its own sake: vivid and vm need a
 // kernel of their own, matprofile counts OpenCV's memory, manual is what make man
-// needs, and deb needs a lean OpenCV.
-const tags = "vivid,gpiosim,vm,matprofile,manual,deb"
+// needs, deb needs a lean OpenCV, and trixie a tree of Debian 13.
+const tags = "vivid,gpiosim,vm,matprofile,manual,deb,trixie"
 
 // steps go from the quick to the slow, but for the virtual machines, which are
 // emulated in one thread each and leave room for others.

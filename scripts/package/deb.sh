@@ -39,6 +39,17 @@ for arch; do
 	cp docs/*.md "$doc/"
 	gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 
+	CGO_ENABLED=0 go run -tags manual ./cmd/doorbelld manual "$work/manual" configs/doorbelld.example.yaml
+	man=$stage/usr/share/man
+	mkdir -p "$man/man1" "$man/man5" "$stage/usr/share/bash-completion/completions" \
+		"$stage/usr/share/zsh/vendor-completions" "$stage/usr/share/fish/vendor_completions.d"
+	for page in "$work"/manual/man/*; do
+		gzip -9n <"$page" >"$man/man${page##*.}/${page##*/}.gz"
+	done
+	cp "$work/manual/completion/doorbelld" "$stage/usr/share/bash-completion/completions/"
+	cp "$work/manual/completion/_doorbelld" "$stage/usr/share/zsh/vendor-completions/"
+	cp "$work/manual/completion/doorbelld.fish" "$stage/usr/share/fish/vendor_completions.d/"
+
 	# What the service of the eye sees as its root: only places to mount to.
 	root=$lib/doorbelld/root
 	for folder in dev etc/alternatives proc run/udev sys tmp usr var/tmp var/lib/doorbelld/models; do

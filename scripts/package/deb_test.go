@@ -5,6 +5,7 @@ package packaging
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"debug/elf"
 	"encoding/json"
 	"errors"
@@ -81,6 +82,8 @@ func TestPackage(t *testing.T) {
 	eye := filepath.Join(programs, "doorbelld-eye")
 	t.Run("contents", func(t *testing.T) { contents(t, folder, deb) })
 	t.Run("bill", func(t *testing.T) { bill(t, folder) })
+	t.Run("manual", func(t *testing.T) { pages(t, folder, filepath.Join(programs, "doorbelld")) })
+	t.Run("completions", func(t *testing.T) { completions(t, folder) })
 	t.Run("version", func(t *testing.T) { version(t, filepath.Join(programs, "doorbelld")) })
 	t.Run("commit", func(t *testing.T) { commit(t, filepath.Join(programs, "doorbelld"), eye) })
 	t.Run("needs", func(t *testing.T) { needs(t, eye, elf.EM_X86_64) })
@@ -359,6 +362,116 @@ func commit(t *testing.T, programs ...string) {
 		if err != nil || !strings.Contains(string(said), "Build ID: "+string(out)) {
 			t.Errorf("%s: %v\n%s", filepath.Base(program), err, said)
 		}
+	}
+}
+
+// commands lists every command that the program has, by asking its completion:
+// "grant add".
+func commands(t *testing.T, program string, above ...string) (all []string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program, slices.Concat([]string{"__complete"}, above, []string{""})...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		word, says, described := strings.Cut(strings.TrimSpace(line), "\t")
+		if word == "help" || word == "completion" || !described || says == "" {
+			continue
+		}
+		path := append(slices.Clone(above), word)
+		if said, err := exec.CommandContext(t.Context(), program, append(path, "--help")...).Output(); err != nil || !strings.Contains(string(said), "doorbelld "+strings.Join(path, " ")) {
+			continue // a word that may follow the command: an argument
+		}
+		all = append(all, strings.Join(path, " "))
+		all = append(all, commands(t, program, path...)...)
+	}
+	return all
+}
+
+// pages judges the manual pages: one for each command that the program in the package
+// has, which names it, and that of the configuration; groff has nothing to say
+// against any, and no page bears a time of its own.
+func pages(t *testing.T, folder, program string) {
+	t.Helper()
+	if _, err := exec.LookPath("groff"); err != nil {
+		t.Skipf("groff judges the pages: %v", err)
+	}
+	want := map[string]string{"man1/doorbelld.1.gz": "doorbelld", "man5/doorbelld.yaml.5.gz": "doorbelld.yaml"}
+	for _, c := range commands(t, program) {
+		name := "doorbelld-" + strings.ReplaceAll(c, " ", "-")
+		want["man1/"+name+".1.gz"] = name
+	}
+	if len(want) < 40 {
+		t.Errorf("only %d pages are wanted", len(want))
+	}
+	root := filepath.Join(folder, "usr/share/man")
+	for path, name := range want {
+		file, err := os.Open(filepath.Join(root, path))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		defer file.Close()
+		in, err := gzip.NewReader(file)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if !in.ModTime.IsZero() || in.Name != "" {
+			t.Errorf("%s bears the time %v and the name %q: another build has other bytes", path, in.ModTime, in.Name)
+		}
+		page, err := io.ReadAll(in)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if !strings.Contains(strings.ReplaceAll(string(page), `\-`, "-"), ".SH NAME\n"+name+" - ") {
+			t.Errorf("%s does not name %s:\n%.300s", path, name, page)
+		}
+		if said := warnings(t, page); said != "" {
+			t.Errorf("%s: %s", path, said)
+		}
+	}
+	there, err := filepath.Glob(filepath.Join(root, "*/*"))
+	if err != nil || len(there) != len(want) {
+		t.Errorf("%d pages, %d are wanted (%v): %q", len(there), len(want), err, there)
+	}
+	if warnings(t, []byte(".TH BAD 1\n.SH NAME\nbad \\- a page\n.NOSUCH\n")) == "" {
+		t.Error("groff has nothing to say against a page with a request that is none")
+	}
+}
+
+// warnings gives what groff, which formats manual pages, has to say against one.
+func warnings(t *testing.T, page []byte) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "groff", "-man", "-Kutf8", "-Tutf8", "-ww", "-z")
+	cmd.Stdin = bytes.NewReader(page)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("groff: %v\n%s", err, said)
+	}
+	return string(said)
+}
+
+// completions judges what shells load: each has one, and bash asks the program by it.
+func completions(t *testing.T, folder string) {
+	t.Helper()
+	share := filepath.Join(folder, "usr/share")
+	for path, has := range map[string]string{
+		"zsh/vendor-completions/_doorbelld": "#compdef doorbelld\n", "fish/vendor_completions.d/doorbelld.fish": "complete -c doorbelld ",
+	} {
+		if text, err := os.ReadFile(filepath.Join(share, path)); err != nil || !strings.Contains(string(text), has) {
+			t.Errorf("%s: %v, no %q", path, err, has)
+		}
+	}
+	// As bash's own library of completions calls it, for `doorbelld grant rev`.
+	const ask = `. "$0"; _get_comp_words_by_ref() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}; }
+		__ltrim_colon_completions() { :; }; compopt() { :; }
+		COMP_WORDS=(doorbelld grant rev) COMP_CWORD=2 COMP_LINE="doorbelld grant rev" COMP_POINT=19 COMP_TYPE=9
+		__start_doorbelld; printf '%s\n' "${COMPREPLY[@]}"`
+	cmd := exec.CommandContext(t.Context(), "bash", "--norc", "-c", ask, filepath.Join(share, "bash-completion/completions/doorbelld"))
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(folder, "usr/bin")+":"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "revoke" {
+		t.Errorf("bash completes `doorbelld grant rev` to %q, %v", out, err)
 	}
 }
 
