@@ -268,8 +268,9 @@ func (s *storm) judge() {
 		}
 	}
 	t.Logf("faults: %v", s.counts)
-	t.Logf("%d released: %d delivered, %d expired, %d withdrawn, %d waiting at the end; %d messages sent, %d received, %d of them repeats",
-		len(records), results["delivered"], results["expired"], results["withdrawn"], results[""], len(sent), len(s.sub.All()), repeats)
+	events := results["delivered"] + results["expired"] + results["withdrawn"] + results[""]
+	t.Logf("%d released: %d delivered, %d expired, %d withdrawn, %d waiting at the end; and %d states told again; %d messages sent, %d received, %d of them repeats",
+		events, results["delivered"], results["expired"], results["withdrawn"], results[""], len(records)-events, len(sent), len(s.sub.All()), repeats)
 	if results["delivered"] < 20 {
 		t.Errorf("only %d were delivered: nothing is shown", results["delivered"])
 	}
