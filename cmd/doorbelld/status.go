@@ -35,8 +35,8 @@ daemon started. --watch says so again every second until Ctrl-C: on a terminal i
 the same place, else as one block after the other.
 
 --json gives {"device", "eye", "button", "broker", "queue", "home_assistant",
-"clock", "ledger_fault", "policy_fault", "pause", "ending", "unconfirmed", "want",
-"counts", "bytes_today"}; with --watch one such object a line.`,
+"clock", "ledger_fault", "ledger_full", "policy_fault", "pause", "ending",
+"unrecorded", "unconfirmed", "want", "counts", "bytes_today"}; with --watch one such object a line.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()
@@ -110,7 +110,10 @@ func statusRows(s gate.Status) [][]string {
 		{"broker", brokerLine(s.Broker, s.Clock.Now)},
 		{"queue", queueLine(s.Queue, s.Clock.Now)},
 		{"clock", either(s.Clock.Trusted, "trusted", "not trusted", s.Clock.Why)},
-		{"ledger", either(s.Ledger == "", "sound", "broken", s.Ledger)},
+		{"ledger", either(s.Ledger == "", "sound", ledgerFault(s), s.Ledger)},
+	}
+	if u := s.Unrecorded; u != nil {
+		rows = append(rows, []string{"unrecorded", unrecordedLine(*u)})
 	}
 	if s.Home != nil {
 		rows = append(rows, []string{"shown", homeLine(*s.Home)})
@@ -140,6 +143,27 @@ func statusRows(s gate.Status) [][]string {
 		rows = append(rows, []string{"ignored", fmt.Sprintf("%d rings, which came too fast", s.Counts.Ignored)})
 	}
 	return rows
+}
+
+// ledgerFault says whether a ledger in which nothing can be recorded mends itself.
+func ledgerFault(s gate.Status) string {
+	if s.Full {
+		return "full"
+	}
+	return "broken"
+}
+
+// unrecordedLine says what acts and would be forgotten, and what to do about it.
+func unrecordedLine(u gate.Unrecorded) string {
+	var all []string
+	for _, c := range u.Commands {
+		all = append(all, "`doorbelld "+c+"`")
+	}
+	what := strings.Join(all, ", ") + ": in force, but NOT on record (" + u.Why + "). "
+	if u.Stuck {
+		return what + "After a restart of doorbelld say it again"
+	}
+	return what + "It is recorded by itself once that can be done; until then nothing can be given. If doorbelld is restarted before that, say it again"
 }
 
 func brokerLine(b gate.BrokerStatus, now time.Time) string {
