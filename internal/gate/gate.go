@@ -366,6 +366,10 @@ func (g *Gate) Status() Status {
 		s.Policy = k.unread.Error()
 	}
 	s.Ending = ending(k.policy, m.Now)
+	known := k.policy.Recipients()
+	s.Broker.Refused = slices.DeleteFunc(slices.Clone(s.Broker.Refused), func(r RefusedPlace) bool {
+		return !slices.ContainsFunc(known, func(k consent.Recipient) bool { return k.Name == r.Recipient })
+	})
 	for _, x := range k.policy.Grants() {
 		if k.policy.Standing(x.ID, m.Now) == consent.Unconfirmed {
 			s.Unconfirmed = append(s.Unconfirmed, x.ID)

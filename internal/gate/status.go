@@ -77,6 +77,14 @@ type BrokerStatus struct {
 	Reconnects int       `json:"reconnects"`       // connections after the first
 	Lost       string    `json:"lost,omitempty"`   // what went wrong last, mended or not …
 	LostAt     time.Time `json:"lost_at,omitzero"` // … and when
+	// Refused are those over whose messages it ended the connection, again and again.
+	Refused []RefusedPlace `json:"refused,omitempty"` // never changed, only replaced
+}
+
+// RefusedPlace is a recipient and what it would be told of.
+type RefusedPlace struct {
+	Recipient string         `json:"recipient"`
+	Category  event.Category `json:"category"`
 }
 
 // QueueStatus is what waits to be sent: allowed and recorded, and not taken by the

@@ -59,7 +59,9 @@ var taking = map[string]struct {
 	"a revocation": {func(g *Gate) error { return g.Revoke(ctx, 1) }, "grant revoke g1", ledger.KindRevoke, 1,
 		func(p consent.Policy) bool { return p.Standing(1, time.Now()) == consent.Revoked }},
 	"a removal": {func(g *Gate) error { return g.RemoveRecipient(ctx, "home") }, "recipient remove home", ledger.KindRecipientRemoved, 1,
-		func(p consent.Policy) bool { return len(p.Recipients()) == 0 && p.Standing(2, time.Now()) == consent.Revoked }},
+		func(p consent.Policy) bool {
+			return len(p.Recipients()) == 0 && p.Standing(2, time.Now()) == consent.Revoked
+		}},
 	"a pause": {func(g *Gate) error { return g.Pause(ctx, 0) }, "pause", ledger.KindPause, 2, // which is another pause
 		func(p consent.Policy) bool { _, paused := p.PausedUntil(time.Now()); return paused }},
 	"a pause of the household": {func(g *Gate) error { return g.PauseByHousehold(ctx, 0) }, "pause", ledger.KindPause, 1,
