@@ -18,6 +18,7 @@ import (
 	"doorbelld/internal/gate"
 	"doorbelld/internal/link"
 	"doorbelld/internal/model"
+	"doorbelld/internal/publish"
 
 	"github.com/spf13/cobra"
 )
@@ -115,6 +116,7 @@ func statusRows(s gate.Status) [][]string {
 	if u := s.Unrecorded; u != nil {
 		rows = append(rows, []string{"unrecorded", unrecordedLine(*u)})
 	}
+	rows = append(rows, refusedRows(s)...)
 	if s.Home != nil {
 		rows = append(rows, []string{"shown", homeLine(*s.Home)})
 	}
@@ -181,6 +183,20 @@ func brokerLine(b gate.BrokerStatus, now time.Time) string {
 		text += fmt.Sprintf("; last trouble %s ago: %s", span(now.Sub(b.LostAt)), b.Lost)
 	}
 	return text
+}
+
+// refusedRows says for each recipient that the broker hangs up over its messages, if it does.
+func refusedRows(s gate.Status) (rows [][]string) {
+	categories := map[string][]string{}
+	for _, r := range s.Broker.Refused {
+		categories[r.Recipient] = append(categories[r.Recipient], r.Category.String())
+	}
+	for _, name := range slices.Sorted(maps.Keys(categories)) {
+		slices.Sort(categories[name])
+		rows = append(rows, []string{"refused", fmt.Sprintf("the broker hangs up over messages to %s (%s), which are tried now and then while others go first: see whether its access list lets doorbelld write %s#, as `doorbelld acl mosquitto` would",
+			name, strings.Join(categories[name], ", "), publish.RecipientTree(s.Device, name))})
+	}
+	return rows
 }
 
 func queueLine(q gate.QueueStatus, now time.Time) string {

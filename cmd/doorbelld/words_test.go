@@ -136,6 +136,19 @@ ignored    12 rings, which came too fast
 	}
 }
 
+// Of a broker that hangs up over somebody's messages the status says whose, and where to look.
+func TestRefusedIsTold(t *testing.T) {
+	rows := refusedRows(gate.Status{Device: "door", Broker: gate.BrokerStatus{Refused: []gate.RefusedPlace{
+		{Recipient: "home", Category: event.Ring}, {Recipient: "ann", Category: event.Person}, {Recipient: "ann", Category: event.Motion},
+	}}})
+	if len(rows) != 2 || !strings.Contains(rows[0][1], "to ann (motion, person)") || !strings.Contains(rows[0][1], "write doorbelld/door/to/ann/#") || !strings.Contains(rows[1][1], "to home (ring)") {
+		t.Errorf("%q", rows)
+	}
+	if rows := refusedRows(gate.Status{}); len(rows) > 0 {
+		t.Errorf("%q", rows)
+	}
+}
+
 // What acts and is not on record is told, with what to do about it; and a full disk, which
 // mends itself, is not called broken.
 func TestUnrecordedIsTold(t *testing.T) {
