@@ -25,8 +25,8 @@ type aside struct {
 	until time.Time     // … at this time; zero: at once
 }
 
-// next gives the row to be sent now. If there is none, rest is how long that will be so,
-// unless there is news.
+// next gives the row to be sent now. If there is none, rest is how long that will be so at
+// the most.
 func (s *sender) next(ctx context.Context) (row *ledger.Row, rest time.Duration, err error) {
 	now := s.keeper.now()
 	for limit := 1; ; limit *= 16 { // one, unless something is put aside
@@ -41,7 +41,7 @@ func (s *sender) next(ctx context.Context) (row *ledger.Row, rest time.Duration,
 				left = s.leftAside(rows[i])
 			}
 			if left <= 0 {
-				return &rows[i], 0, nil
+				return &rows[i], forever, nil
 			}
 			rest = min(rest, left)
 		}
