@@ -63,7 +63,10 @@ func heldRow(s gate.Status) [][]string {
 		return nil
 	}
 	text := advice[why]
-	if why == consent.NoGrant {
+	switch {
+	case why == consent.LedgerFault && s.Full:
+		text = "the disk is too full to record what would be told: make room, and it goes on by itself"
+	case why == consent.NoGrant:
 		text = "no grant to tell of the door holds now: `doorbelld grant list` shows how each stands, `doorbelld grant add` gives one"
 	}
 	return [][]string{{"silent", text}}

@@ -277,14 +277,17 @@ func (o owner) NewPassword(_ context.Context, name string) error {
 }
 
 // RemoveRecipient forgets a party and its account, and ends whatever connection it has:
-// who is named like it later is somebody else. What it was granted is taken back first.
+// who is named like it later is somebody else. What it was granted is taken back first. So
+// it is done also if that acts and is not on record; only what is refused changes nothing.
 func (o owner) RemoveRecipient(ctx context.Context, name string) error {
-	if err := o.Gate.RemoveRecipient(ctx, name); err != nil || o.accounts == nil {
+	err := o.Gate.RemoveRecipient(ctx, name)
+	var refusal *gate.Refusal
+	if o.accounts == nil || errors.As(err, &refusal) {
 		return err
 	}
-	err := o.accounts.Forget(name)
+	forgotten := o.accounts.Forget(name)
 	o.broker.CutOff(name)
-	return err
+	return errors.Join(err, forgotten)
 }
 
 // stateError gives the exit code of a state folder that cannot be had.

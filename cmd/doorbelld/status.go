@@ -18,6 +18,7 @@ import (
 	"doorbelld/internal/gate"
 	"doorbelld/internal/link"
 	"doorbelld/internal/model"
+	"doorbelld/internal/publish"
 
 	"github.com/spf13/cobra"
 )
@@ -35,8 +36,8 @@ daemon started. --watch says so again every second until Ctrl-C: on a terminal i
 the same place, else as one block after the other.
 
 --json gives {"device", "eye", "button", "broker", "queue", "home_assistant",
-"clock", "ledger_fault", "policy_fault", "pause", "ending", "unconfirmed", "want",
-"counts", "bytes_today"}; with --watch one such object a line.`,
+"clock", "ledger_fault", "ledger_full", "policy_fault", "pause", "ending",
+"unrecorded", "unconfirmed", "want", "counts", "bytes_today"}; with --watch one such object a line.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := g.client()
@@ -110,8 +111,12 @@ func statusRows(s gate.Status) [][]string {
 		{"broker", brokerLine(s.Broker, s.Clock.Now)},
 		{"queue", queueLine(s.Queue, s.Clock.Now)},
 		{"clock", either(s.Clock.Trusted, "trusted", "not trusted", s.Clock.Why)},
-		{"ledger", either(s.Ledger == "", "sound", "broken", s.Ledger)},
+		{"ledger", either(s.Ledger == "", "sound", ledgerFault(s), s.Ledger)},
 	}
+	if u := s.Unrecorded; u != nil {
+		rows = append(rows, []string{"unrecorded", unrecordedLine(*u)})
+	}
+	rows = append(rows, refusedRows(s)...)
 	if s.Home != nil {
 		rows = append(rows, []string{"shown", homeLine(*s.Home)})
 	}
@@ -142,6 +147,27 @@ func statusRows(s gate.Status) [][]string {
 	return rows
 }
 
+// ledgerFault says whether a ledger in which nothing can be recorded mends itself.
+func ledgerFault(s gate.Status) string {
+	if s.Full {
+		return "full"
+	}
+	return "broken"
+}
+
+// unrecordedLine says what acts and would be forgotten, and what to do about it.
+func unrecordedLine(u gate.Unrecorded) string {
+	var all []string
+	for _, c := range u.Commands {
+		all = append(all, "`doorbelld "+c+"`")
+	}
+	what := strings.Join(all, ", ") + ": in force, but NOT on record (" + u.Why + "). "
+	if u.Stuck {
+		return what + "After a restart of doorbelld say it again"
+	}
+	return what + "It is recorded by itself once that can be done; until then nothing can be given. If doorbelld is restarted before that, say it again"
+}
+
 func brokerLine(b gate.BrokerStatus, now time.Time) string {
 	text := either(b.Connected, "connected", "not connected", b.Text)
 	if b.Connected && !b.Since.IsZero() {
@@ -157,6 +183,20 @@ func brokerLine(b gate.BrokerStatus, now time.Time) string {
 		text += fmt.Sprintf("; last trouble %s ago: %s", span(now.Sub(b.LostAt)), b.Lost)
 	}
 	return text
+}
+
+// refusedRows says for each recipient that the broker hangs up over its messages, if it does.
+func refusedRows(s gate.Status) (rows [][]string) {
+	categories := map[string][]string{}
+	for _, r := range s.Broker.Refused {
+		categories[r.Recipient] = append(categories[r.Recipient], r.Category.String())
+	}
+	for _, name := range slices.Sorted(maps.Keys(categories)) {
+		slices.Sort(categories[name])
+		rows = append(rows, []string{"refused", fmt.Sprintf("the broker hangs up over messages to %s (%s), which are tried now and then while others go first: see whether its access list lets doorbelld write %s#, as `doorbelld acl mosquitto` would",
+			name, strings.Join(categories[name], ", "), publish.RecipientTree(s.Device, name))})
+	}
+	return rows
 }
 
 func queueLine(q gate.QueueStatus, now time.Time) string {

@@ -101,7 +101,7 @@ why      revoked: the grant was taken back: ` + "`doorbelld grant add`" + ` give
 				Broker: gate.BrokerStatus{Text: "refused", Lost: "refused"},
 				Home:   &gate.HomeStatus{Recipient: "home", Prefix: "ha"},
 				Clock:  gate.ClockStatus{Why: "nobody vouched for it"},
-				Ledger: "the disk is full",
+				Ledger: "the disk went away",
 				Policy: "a newer one wrote it",
 				Ending: []gate.Ending{{Grant: 3, Recipient: "bob", Category: event.Animal, Until: until}},
 				Paused: gate.PauseStatus{Paused: true, Until: until},
@@ -115,7 +115,7 @@ button     lost: there is no GPIO chip
 broker     not connected: refused
 queue      empty
 clock      not trusted: nobody vouched for it
-ledger     broken: the disk is full
+ledger     broken: the disk went away
 shown      nothing in Home Assistant: it is told as home, who is granted nothing, below ha
 policy     not read: a newer one wrote it
 paused     until 31 December 2026 23:59
@@ -133,6 +133,48 @@ ignored    12 rings, which came too fast
 		if err := table(&b, statusRows(c.status)...); err != nil || b.String() != c.want[1:] {
 			t.Errorf("%s: %v\n%s", name, err, b.String())
 		}
+	}
+}
+
+// Of a broker that hangs up over somebody's messages the status says whose, and where to look.
+func TestRefusedIsTold(t *testing.T) {
+	rows := refusedRows(gate.Status{Device: "door", Broker: gate.BrokerStatus{Refused: []gate.RefusedPlace{
+		{Recipient: "home", Category: event.Ring}, {Recipient: "ann", Category: event.Person}, {Recipient: "ann", Category: event.Motion},
+	}}})
+	if len(rows) != 2 || !strings.Contains(rows[0][1], "to ann (motion, person)") || !strings.Contains(rows[0][1], "write doorbelld/door/to/ann/#") || !strings.Contains(rows[1][1], "to home (ring)") {
+		t.Errorf("%q", rows)
+	}
+	if rows := refusedRows(gate.Status{}); len(rows) > 0 {
+		t.Errorf("%q", rows)
+	}
+}
+
+// What acts and is not on record is told, with what to do about it; and a full disk, which
+// mends itself, is not called broken.
+func TestUnrecordedIsTold(t *testing.T) {
+	row := func(s gate.Status, name string) string {
+		for _, r := range statusRows(s) {
+			if r[0] == name {
+				return r[1]
+			}
+		}
+		return ""
+	}
+	const why = "the disk is too full: make room there"
+	s := gate.Status{Ledger: why, Full: true, Unrecorded: &gate.Unrecorded{Commands: []string{"grant revoke g1", "recipient remove home"}, Why: why}}
+	if got := row(s, "ledger"); got != "full: "+why {
+		t.Errorf("ledger %q", got)
+	}
+	const both = "`doorbelld grant revoke g1`, `doorbelld recipient remove home`: in force, but NOT on record (" + why + "). "
+	if got := row(s, "unrecorded"); !strings.HasPrefix(got, both+"It is recorded by itself") || !strings.HasSuffix(got, "restarted before that, say it again") {
+		t.Errorf("unrecorded %q", got)
+	}
+	s.Unrecorded.Stuck = true
+	if got := row(s, "unrecorded"); got != both+"After a restart of doorbelld say it again" {
+		t.Errorf("unrecorded %q", got)
+	}
+	if got := row(gate.Status{}, "unrecorded"); got != "" {
+		t.Errorf("unrecorded %q", got)
 	}
 }
 
@@ -198,7 +240,9 @@ func TestSilenceIsExplained(t *testing.T) {
 	s.Policy = "unread"
 	step("install the doorbelld that wrote them")
 	s.Ledger = "broken"
-	step("make room on the disk")
+	step("start doorbelld again")
+	s.Full = true
+	step("make room, and it goes on by itself")
 	s.Paused.Paused = true
 	step("`doorbelld resume`")
 }

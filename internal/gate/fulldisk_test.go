@@ -33,11 +33,11 @@ func (f *fullDisk) fill(releases, settles bool) {
 	f.releases, f.settles, f.asked = releases, settles, 0
 }
 
-// fillAppends has all that is appended refused.
-func (f *fullDisk) fillAppends() {
+// fillAppends has all that is appended refused, or nothing any more.
+func (f *fullDisk) fillAppends(full bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.appends = true
+	f.appends = full
 }
 
 func (f *fullDisk) Append(ctx context.Context, at time.Time, kind ledger.Kind, body []byte) (int64, error) {

@@ -118,6 +118,9 @@ func (g *Gate) Run(ctx context.Context) error {
 	group.Go(func() error { return g.chores(ctx) })
 	group.Go(func() error { return g.keeper.signHeads(ctx) })
 	err := group.Wait()
+	if err := g.keeper.retry(ctx); err != nil {
+		o.Log.Error("what was taken back is not on record, and a restart forgets it: say it again then", "commands", g.Status().Unrecorded.Commands, "error", err)
+	}
 	g.account(ctx, g.keeper.clock.Monotonic()-g.accounted)
 	g.keeper.signHead(ctx)
 	return err
@@ -356,12 +359,17 @@ func (g *Gate) Status() Status {
 	if k.fault != nil {
 		s.Ledger = k.fault.Error()
 	} else if err := k.ledger.Room(); err != nil {
-		s.Ledger = fmt.Sprintf("nothing is released: %v", err)
+		s.Ledger, s.Full = fmt.Sprintf("nothing is released: %v", err), errors.Is(err, ledger.ErrFull)
 	}
+	s.Unrecorded = k.unrecorded()
 	if k.unread != nil {
 		s.Policy = k.unread.Error()
 	}
 	s.Ending = ending(k.policy, m.Now)
+	known := k.policy.Recipients()
+	s.Broker.Refused = slices.DeleteFunc(slices.Clone(s.Broker.Refused), func(r RefusedPlace) bool {
+		return !slices.ContainsFunc(known, func(k consent.Recipient) bool { return k.Name == r.Recipient })
+	})
 	for _, x := range k.policy.Grants() {
 		if k.policy.Standing(x.ID, m.Now) == consent.Unconfirmed {
 			s.Unconfirmed = append(s.Unconfirmed, x.ID)

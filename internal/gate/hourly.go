@@ -19,7 +19,7 @@ const (
 	interval   = time.Hour        // from one leaf of what was withheld to the next
 	choreEvery = time.Second      // ends of grants and the like are looked for so often
 	graceTime  = time.Minute      // for a clock that is not trusted at a start: it is set within seconds, most often
-	choreAgain = 10 * time.Minute // before something that could not be recorded is tried again
+	choreAgain = 10 * time.Minute // before something that could not be recorded is tried again, if nothing says that it can be now
 
 	// withheldVersion is of the body of a leaf of what was withheld.
 	withheldVersion = 1
@@ -48,7 +48,7 @@ func (g *Gate) chores(ctx context.Context) error {
 		k.faulted(ctx, faultPolicy)
 	}
 	began := k.clock.Monotonic()
-	next, expiries, trusted, told := began+interval, began, began, false
+	next, expiries, open, trusted, told := began+interval, began, began, began, false
 	for {
 		pause(ctx, choreEvery)
 		if ctx.Err() != nil {
@@ -61,6 +61,12 @@ func (g *Gate) chores(ctx context.Context) error {
 		case now-trusted >= graceTime && !told:
 			k.faulted(ctx, faultClock)
 			told = true
+		}
+		// Not each second on a full disk: trying takes space that is kept, and gives it back.
+		if k.isOpen() && !k.isBroken() && (now >= open || k.ledger.Room() == nil) {
+			if err := k.retry(ctx); err != nil {
+				open = now + choreAgain
+			}
 		}
 		if now >= expiries {
 			if err := k.expire(ctx); err != nil {

@@ -36,10 +36,15 @@ type keeper struct {
 	uses    consent.Uses // of the grants that have a rate
 	boot    string       // during which the owner vouched for the clock
 	fault   error        // why the ledger cannot be relied on; nil while it can
-	current *onItsWay
-	queue   *queue
-	untold  bool      // the last that happened could not be recorded, of which was spoken
-	latest  time.Time // the latest trusted time that was seen; the clock does not go back behind it
+	// open is what leads from the policy onRecord to policy: what was taken away, and could not
+	// be recorded so far for the reason why. Changed only while acts is held as well.
+	open     []unrecorded
+	onRecord consent.Policy
+	why      error
+	current  *onItsWay
+	queue    *queue
+	untold   bool      // the last that happened could not be recorded, of which was spoken
+	latest   time.Time // the latest trusted time that was seen; the clock does not go back behind it
 	// countedEnds is when the policy's counted pause is over, on the monotonic clock.
 	countedEnds time.Duration
 
@@ -73,6 +78,7 @@ func newKeeper(ctx context.Context, l Ledger, b Bounds, c Clock, log *slog.Logge
 		k.policy, k.unread = consent.Policy{}, err
 		log.Error("not all that the owner decided can be read: nothing is released", "error", err)
 	}
+	k.onRecord = k.policy
 	k.countedEnds = k.clock.Monotonic() + k.policy.Counted()
 	var err error
 	if k.queue, err = readQueue(ctx, l, b); err != nil {
@@ -160,8 +166,8 @@ func (k *keeper) now() consent.Moment {
 }
 
 // widen records a change that gives something and then lets it act: on disk
-// before it acts. What a grant supersedes ends as the grant begins to act; if it
-// is on its way out then, the connection is cut.
+// before it acts, and behind all that was taken away before. What a grant supersedes ends
+// as the grant begins to act; if it is on its way out then, the connection is cut.
 func (k *keeper) widen(ctx context.Context, c consent.Change) error {
 	k.mu.Lock()
 	next, err := k.policy.Apply(c)
@@ -171,12 +177,16 @@ func (k *keeper) widen(ctx context.Context, c consent.Change) error {
 	if err != nil {
 		return refused(err)
 	}
+	if err := k.nothingOpen(ctx); err != nil {
+		return err
+	}
 	index, err := k.record(ctx, stamp(m), c, 0)
 	if err != nil {
 		return err
 	}
 	k.mu.Lock()
 	k.note(c, k.policy, index, m.Now)
+	k.onRecord = next
 	cut := k.turnTo(next, func(id consent.GrantID) bool { return next.Successor(id) != 0 })
 	k.mu.Unlock()
 	k.nudge()
@@ -199,34 +209,33 @@ func (k *keeper) known(err error) error {
 // the connection if what it forbids is on its way out, and then records it. When
 // it returns, even with an error, no message that the change forbids starts any
 // more. How long that took since it began, when it was asked for, goes on record.
+// What cannot be recorded stays open; one that acts already, but is open, is recorded now.
 func (k *keeper) narrow(ctx context.Context, began time.Time, c consent.Change, forbids func(consent.GrantID) bool) error {
 	k.mu.Lock()
-	before := k.policy
 	next, err := k.policy.Apply(c)
 	if err != nil {
+		_, recorded := k.onRecord.Apply(c)
 		err = k.known(err)
-		fault := k.fault
 		k.mu.Unlock()
-		if fault != nil { // perhaps it acts already, and could not be recorded
-			return notRecorded(fault)
+		if recorded != nil { // it is done, or cannot be, by what is on record too
+			return refused(err)
 		}
-		return refused(err)
+	} else {
+		cut := k.turnTo(next, forbids)
+		m, _ := k.moment()
+		k.mu.Unlock()
+		k.nudge()
+		if cut != nil {
+			cut()
+		}
+		acted := max(time.Since(began), time.Microsecond)
+		k.mu.Lock()
+		k.open = append(k.open, unrecorded{c, m.Now, stamp(m), acted})
+		k.mu.Unlock()
 	}
-	cut := k.turnTo(next, forbids)
-	m, _ := k.moment()
-	k.mu.Unlock()
-	k.nudge()
-	if cut != nil {
-		cut()
-	}
-	acted := max(time.Since(began), time.Microsecond)
-	index, err := k.record(ctx, stamp(m), c, acted)
-	if err != nil {
+	if err := k.catchUp(ctx); err != nil {
 		return notRecorded(err)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.note(c, before, index, m.Now)
 	return nil
 }
 
@@ -239,11 +248,6 @@ func (k *keeper) turnTo(next consent.Policy, forbids func(consent.GrantID) bool)
 		return nil
 	}
 	return k.current.cut
-}
-
-// notRecorded is what a narrowing says that acts and is not on disk.
-func notRecorded(err error) error {
-	return fmt.Errorf("it acts now, but is NOT on record: after a restart of doorbelld say it again (%w)", err)
 }
 
 // stamp gives the time to record: none if the clock is not trusted, so that a
@@ -281,6 +285,9 @@ func (k *keeper) confirmClock(ctx context.Context) (clock.Verdict, error) {
 	k.mu.Unlock()
 	if !v.Trusted { // the ledger knows of a later time
 		return v, refused(errors.New(v.Why))
+	}
+	if err := k.nothingOpen(ctx); err != nil {
+		return v, err
 	}
 	body, err := encode(clockBody{Boot: boot})
 	if err != nil {

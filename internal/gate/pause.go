@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"doorbelld/internal/consent"
@@ -50,7 +51,14 @@ func (k *keeper) pause(ctx context.Context, d, step time.Duration) (changed bool
 			longer = m.Now.Add(d).Sub(until)
 		}
 		if longer < time.Minute {
+			why := k.why
+			if !slices.ContainsFunc(k.open, func(u unrecorded) bool { _, is := u.change.(consent.Pause); return is }) {
+				why = nil
+			}
 			k.mu.Unlock()
+			if why != nil { // which is tried again by itself, and not because somebody asks for it
+				return false, notRecorded(why)
+			}
 			return false, nil
 		}
 		d += max(0, step-longer)

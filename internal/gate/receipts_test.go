@@ -188,7 +188,7 @@ func TestNoReceiptWithoutARecord(t *testing.T) {
 	disk := &fullDisk{}
 	b := newBenchWith(t, func(o *Options) { disk.Ledger, o.Ledger = o.Ledger, disk })
 	g := b.grant(event.Details)
-	disk.fillAppends()
+	disk.fillAppends(true)
 	if err := b.Revoke(ctx, g); err == nil || isRefused(err) {
 		t.Fatalf("a revocation that is not on record: %v", err)
 	}

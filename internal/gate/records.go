@@ -148,6 +148,9 @@ type outgoing struct {
 	Head      []byte          `json:"head,omitempty"` // the signed head that it is about
 }
 
+// place gives where it goes.
+func (o outgoing) place() place { return place{o.Recipient, o.Event.Category} }
+
 // outcome says what became of a release.
 type outcome struct {
 	Release int64  `json:"release"`

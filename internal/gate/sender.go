@@ -72,6 +72,9 @@ type sender struct {
 	camera  pictures    // what is said on the camera topic
 	changed time.Time   // when that last became something else
 
+	asides map[place]*aside
+	soon   bool // this session ended over what is put aside now: the next one need not wait
+
 	putOff  time.Duration // for how long announcements are, after the next connection that ends over one
 	silence time.Time     // until when they are now
 }
@@ -106,6 +109,7 @@ func (s *sender) run(ctx context.Context) error {
 		s.tally.broker(true, "")
 		told = ""
 		s.cut.Store(false)
+		s.soon = false
 		s.serve(ctx, session)
 		if ctx.Err() != nil {
 			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -118,7 +122,7 @@ func (s *sender) run(ctx context.Context) error {
 		session.Close()
 		if ctx.Err() == nil {
 			s.tally.broker(false, "the connection was lost")
-			if time.Since(began) >= goodSession || s.cut.Load() {
+			if time.Since(began) >= goodSession || s.cut.Load() || s.soon {
 				wait = firstRetry
 			}
 			if wait == firstRetry { // not again and again for a broker that drops us each time
@@ -153,15 +157,18 @@ func (s *sender) serve(ctx context.Context, session Session) {
 			}
 			return
 		}
-		quiet = min(quiet, rest)
-		rows, err := s.ledger.Outbox(ctx, 1)
+		row, aside, err := s.next(ctx)
 		if err != nil {
 			_ = s.keeper.broken(err) // which speaks of it, and denies
-			rows = nil
+		}
+		select {
+		case <-session.Done(): // and not over this row
+			return
+		default:
 		}
 		hold := false
-		if len(rows) > 0 {
-			if hold, err = s.send(ctx, session, rows[0]); err != nil {
+		if row != nil {
+			if hold, err = s.send(ctx, session, *row); err != nil {
 				if ctx.Err() == nil {
 					s.log.Warn("not sent; kept for the next connection", "error", err)
 				}
@@ -171,7 +178,7 @@ func (s *sender) serve(ctx context.Context, session Session) {
 				continue
 			}
 		}
-		wait := quiet
+		wait := min(quiet, rest, aside)
 		if hold || err != nil {
 			wait = min(wait, holdTime)
 		}
@@ -265,7 +272,7 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 		return s.settle(ctx, o), nil
 	}
 	defer s.keeper.unclaim()
-	if s.isExpired(row) {
+	if isExpired(row, s.keeper.now()) {
 		return s.settle(ctx, outcome{Release: row.Index, Result: expired}), nil
 	}
 	out, err := decode[outgoing](row.Payload)
@@ -290,8 +297,12 @@ func (s *sender) send(ctx context.Context, session Session, row ledger.Row) (hol
 	}
 	done()
 	if err != nil {
+		if ctx.Err() == nil && !s.cut.Load() {
+			s.doubt(out.place())
+		}
 		return false, err
 	}
+	s.trust(out.place())
 	if out.State == consent.NoState {
 		s.tally.delivered(release)
 	}
@@ -360,10 +371,9 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-// isExpired reports whether a row's time has passed. Without a trusted clock
+// isExpired reports whether a row's time has passed at m. Without a trusted clock
 // nothing has passed, and nothing is sent.
-func (s *sender) isExpired(row ledger.Row) bool {
-	m := s.keeper.now()
+func isExpired(row ledger.Row, m consent.Moment) bool {
 	return m.ClockTrusted && !m.Now.Before(row.Deadline)
 }
 
@@ -377,7 +387,7 @@ func (s *sender) sweep(ctx context.Context) {
 		}
 		settled := 0
 		for _, row := range rows {
-			if s.isExpired(row) {
+			if isExpired(row, s.keeper.now()) {
 				if ctx.Err() != nil || s.settle(ctx, outcome{Release: row.Index, Result: expired}) {
 					return
 				}

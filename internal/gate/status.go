@@ -24,10 +24,13 @@ type Status struct {
 	Home   *HomeStatus   `json:"home_assistant,omitempty"` // nil: nobody stands for it
 	Clock  ClockStatus   `json:"clock"`
 	Ledger string        `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
+	Full   bool          `json:"ledger_full,omitzero"`   // that is because of a full disk, and mends itself when there is room
 	Policy string        `json:"policy_fault,omitempty"` // why not all that the owner decided can be read; "" if it can
 	Paused PauseStatus   `json:"pause"`
 	Ending []Ending      `json:"ending,omitempty"` // grants that end soon, the first of them first
 	Want   WantStatus    `json:"want"`
+	// Unrecorded is what was taken away and is not on record; nil: all is.
+	Unrecorded *Unrecorded `json:"unrecorded,omitempty"`
 	// Unconfirmed are the grants out of a backup that the owner has not confirmed yet.
 	Unconfirmed []consent.GrantID `json:"unconfirmed,omitempty"`
 	Counts      Counts            `json:"counts"`
@@ -74,6 +77,14 @@ type BrokerStatus struct {
 	Reconnects int       `json:"reconnects"`       // connections after the first
 	Lost       string    `json:"lost,omitempty"`   // what went wrong last, mended or not …
 	LostAt     time.Time `json:"lost_at,omitzero"` // … and when
+	// Refused are those over whose messages it ended the connection, again and again.
+	Refused []RefusedPlace `json:"refused,omitempty"` // never changed, only replaced
+}
+
+// RefusedPlace is a recipient and what it would be told of.
+type RefusedPlace struct {
+	Recipient string         `json:"recipient"`
+	Category  event.Category `json:"category"`
 }
 
 // QueueStatus is what waits to be sent: allowed and recorded, and not taken by the

@@ -203,8 +203,8 @@ func (l *Ledger) HighWater() time.Time {
 // Append adds one leaf and returns its index; the leaf is on disk by then. Kind
 // may be any but those that the ledger makes itself: KindRelease, KindOutcome, KindKey
 // and KindDelete. With a KindGrant, KindRevoke, KindConfirm or KindRestore a head is signed in the same
-// commit. On a full disk it is refused (ErrFull), but that a KindRevoke, KindRecipientRemoved, KindPause
-// or KindFault uses the space that is kept for them.
+// commit. On a full disk it is refused (ErrFull), but that a KindRevoke, KindRecipientRemoved or KindPause
+// uses the space that is kept for them.
 //
 // The leaf's time is at, or the high-water mark if at is earlier: a clock that
 // jumped back must not stop the owner from revoking. For the same reason a

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ const (
 	deaf           // the broker hears the daemon, and its answers get lost
 	halfOpen       // nothing passes either way, and nobody hangs up
 	noPuback       // the next acknowledgement gets lost, and the connection with it
+	strict         // as a broker that forbids ann's messages: it hangs up over each
 )
 
 // sent is one message of the daemon's.
@@ -164,8 +166,8 @@ func (p *line) pass(to io.Writer, from io.Reader, up bool, accepted time.Time) {
 			}
 			break
 		}
-		if up {
-			p.note(packet, accepted)
+		if f, _ := p.now(); up && p.note(packet, accepted) && f == strict {
+			return
 		}
 		if _, err := to.Write(packet); err != nil {
 			return
@@ -183,10 +185,10 @@ func (p *line) wait(d time.Duration, changed <-chan struct{}) {
 	}
 }
 
-// note remembers a PUBLISH, before it is passed on.
-func (p *line) note(packet []byte, accepted time.Time) {
+// note remembers a PUBLISH, before it is passed on, and reports whether it is for ann.
+func (p *line) note(packet []byte, accepted time.Time) (anns bool) {
 	if packet[0]>>4 != 3 {
-		return
+		return false
 	}
 	i := 1
 	for packet[i]&0x80 != 0 {
@@ -201,6 +203,7 @@ func (p *line) note(packet []byte, accepted time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, s)
+	return strings.HasPrefix(s.topic, "doorbelld/front/to/ann/")
 }
 
 // readPacket reads one MQTT packet, as it is.

@@ -1,0 +1,136 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"doorbelld/internal/consent"
+	"doorbelld/internal/event"
+	"doorbelld/internal/publish"
+)
+
+// strict is a broker that ends the connection over what it forbids.
+type strict struct {
+	forbidden string // in a topic; "": nothing is
+	tried     int    // how often that was sent
+	took      []publish.Message
+}
+
+func (b *strict) connect(context.Context) (Session, error) {
+	s := newFakeSession()
+	s.publish = func(_ context.Context, m publish.Message) error {
+		if b.forbidden != "" && strings.Contains(m.Topic(), b.forbidden) {
+			b.tried++
+			s.Close()
+			return errors.New("it hung up")
+		}
+		b.took = append(b.took, m)
+		return nil
+	}
+	return s, nil
+}
+
+// on counts what it took on a topic.
+func (b *strict) on(recipient string, c event.Category) (all []publish.Message) {
+	for _, m := range b.took {
+		if m.Topic() == publish.EventTopic("front", recipient, c) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// strictBench gives a gate at such a broker with two recipients, each granted motion and the
+// bell; ann comes before home in the record. In a bubble of synctest only.
+func strictBench(t *testing.T, broker *strict, set func(*Options)) (*bench, *fakeEye) {
+	t.Helper()
+	b := newBenchWith(t, func(o *Options) {
+		o.Connect = broker.connect
+		set(o)
+	})
+	for _, name := range []string{"ann", "home"} {
+		if err := b.AddRecipient(ctx, consent.Recipient{Name: name, Kind: consent.Integration}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []event.Category{event.Motion, event.Ring} {
+			d := Draft{Recipient: name, Category: c, Level: event.Details, Purpose: consent.HomeAutomation, Until: time.Now().Add(48 * time.Hour)}
+			if c == event.Motion {
+				d.Zones = []string{event.Everything}
+			}
+			if _, err := b.AddGrant(ctx, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	e := awake(t, b.eye())
+	time.Sleep(time.Second) // what happens now is not before the grants
+	return b, e
+}
+
+// A broker that ends the connection over one recipient's messages keeps no other's back, nor
+// a ring. They are tried again now and then until they are too old, the status says so, and
+// once they are taken they come in their order.
+func TestP12_WhatTheBrokerRefusesHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker, log := &strict{forbidden: "/to/ann/motion"}, new(logged)
+		b, e := strictBench(t, broker, func(o *Options) {
+			o.Log, o.Outbox.Other = slog.New(slog.NewTextHandler(log, nil)), 20*time.Minute
+		})
+		const things, every = 12, 4 * time.Minute
+		for i := range things {
+			e.see(t, uint32(i+1), event.Start)
+			e.see(t, uint32(i+1), event.End)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if n := len(broker.on("home", event.Motion)); n != 2*(i+1) {
+				t.Fatalf("home was told %d of %d moments", n, 2*(i+1))
+			}
+			if i%4 == 3 {
+				b.bell.quota.left = ringsAtOnce
+				if _, err := b.Ring(ctx); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if a, h := len(broker.on("ann", event.Ring)), len(broker.on("home", event.Ring)); a != i/4+1 || h != i/4+1 {
+					t.Errorf("ann was told of %d rings, home of %d, want %d", a, h, i/4+1)
+				}
+			}
+			time.Sleep(every)
+		}
+		if want := []RefusedPlace{{"ann", event.Motion}}; !slices.Equal(b.Status().Broker.Refused, want) {
+			t.Errorf("refused %v, want %v", b.Status().Broker.Refused, want)
+		}
+		if broker.tried < 10 || broker.tried > 20 {
+			t.Errorf("tried %d times in 50 minutes", broker.tried)
+		}
+		if n := log.count("the broker seems to refuse"); n != 1 {
+			t.Errorf("spoken of %d times", n)
+		}
+		if got := b.outcomes(); got["expired "] < things/2 || len(got) != 2 {
+			t.Errorf("outcomes %v", got)
+		}
+
+		broker.forbidden = ""
+		time.Sleep(lastAside + time.Minute)
+		synctest.Wait()
+		var last string
+		for _, m := range broker.on("ann", event.Motion) {
+			id, phase := told(t, m)
+			if phase == "end" && last != id {
+				t.Errorf("%s ends before it starts", id)
+			}
+			last = id
+		}
+		if s := b.Status(); last == "" || s.Queue.Count != 0 || len(s.Broker.Refused) > 0 {
+			t.Errorf("after it changed its mind %d wait, refused %v", s.Queue.Count, s.Broker.Refused)
+		}
+		b.stop()
+	})
+}
