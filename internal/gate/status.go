@@ -149,6 +149,7 @@ type Counts struct {
 	Expired   int                       `json:"expired"`   // waited too long for the broker
 	Dropped   map[string]int            `json:"dropped"`   // by recipient: made room for what came later
 	Ignored   int                       `json:"ignored"`   // rings too many in too short a time
+	Unheard   int                       `json:"unheard"`   // moments of what was seen that came when a day's releases were spent: told to nobody
 }
 
 // tally counts. It is safe for use by several goroutines.
@@ -247,6 +248,12 @@ func (t *tally) ignored() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts.Ignored++
+}
+
+func (t *tally) unheard() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.Unheard++
 }
 
 func (t *tally) button(why error) {
@@ -383,7 +390,7 @@ func (t *tally) into(s *Status) {
 	s.Counts = Counts{
 		Seen: maps.Clone(t.counts.Seen), Decisions: maps.Clone(t.counts.Decisions), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
 		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn),
-		Again: maps.Clone(t.counts.Again), Ignored: t.counts.Ignored,
+		Again: maps.Clone(t.counts.Again), Ignored: t.counts.Ignored, Unheard: t.counts.Unheard,
 	}
 }
 
