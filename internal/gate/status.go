@@ -24,6 +24,7 @@ type Status struct {
 	Home   *HomeStatus   `json:"home_assistant,omitempty"` // nil: nobody stands for it
 	Clock  ClockStatus   `json:"clock"`
 	Ledger string        `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
+	Record RecordStatus  `json:"record"`                 // not the gate's own to tell: who opened the ledger fills it in
 	Policy string        `json:"policy_fault,omitempty"` // why not all that the owner decided can be read; "" if it can
 	Paused PauseStatus   `json:"pause"`
 	Ending []Ending      `json:"ending,omitempty"` // grants that end soon, the first of them first
@@ -82,6 +83,13 @@ type QueueStatus struct {
 	Count  int       `json:"count"`
 	Bytes  int64     `json:"bytes"` // as they are kept
 	Oldest time.Time `json:"oldest,omitzero"`
+}
+
+// RecordStatus is how large the ledger is, which only grows.
+type RecordStatus struct {
+	Leaves   int64 `json:"leaves"`
+	Bytes    int64 `json:"bytes"`     // of its file
+	OpenedMS int64 `json:"opened_ms"` // milliseconds that it took to verify it at the start
 }
 
 // HomeStatus is what Home Assistant was told to show.
