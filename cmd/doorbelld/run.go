@@ -114,7 +114,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 		defer b.Close()
 		o.accounts, o.broker = accounts(cfg), b
-		session.Broker, session.Username = "mqtt://"+b.DaemonAddr(), daemonUser
+		session.Broker, session.Dial, session.Username = "mqtt://"+b.Addr(), b.Dial, daemonUser
 		session.Password = func() (string, error) { return secret, nil }
 		log.Info("embedded broker", "address", b.Addr())
 	}
