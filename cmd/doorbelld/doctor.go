@@ -17,6 +17,7 @@ import (
 	"doorbelld/internal/console"
 	"doorbelld/internal/doctor"
 	"doorbelld/internal/gate"
+	"doorbelld/internal/ledger"
 
 	"github.com/spf13/cobra"
 )
@@ -155,10 +156,13 @@ func (g *globals) examine(ctx context.Context, f doctorFlags) ([]doctor.Finding,
 		e.model()
 	}
 	e.add(m.Permissions(e.files(g.config, state))...)
-	if e.running && first.Ledger != "" {
+	switch {
+	case !e.running:
+		e.add(m.RecordFile(state, ledger.FileName)...)
+	case first.Ledger != "":
 		e.find(doctor.Ledger, doctor.Failed, "the ledger cannot be written: nothing is sent", "see space and wear above, and `doorbelld status`")
-	} else if e.running {
-		e.find(doctor.Ledger, doctor.OK, "sound", "")
+	default:
+		e.add(doctor.Record(first.Record.Leaves, first.Record.Bytes, time.Duration(first.Record.OpenedMS)*time.Millisecond))
 	}
 	slices.SortStableFunc(e.all, func(a, b doctor.Finding) int { return int(a.Check) - int(b.Check) })
 	return e.all, nil

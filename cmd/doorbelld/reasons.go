@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"doorbelld/internal/consent"
 	"doorbelld/internal/gate"
 )
@@ -39,6 +41,9 @@ func reasonRows(c gate.Counts) (rows [][]string) {
 		if met[r.String()] && advice[r] != "" {
 			rows = append(rows, []string{"why", r.String() + ": " + advice[r]})
 		}
+	}
+	if c.Unheard > 0 {
+		rows = append(rows, []string{"too much", fmt.Sprintf("%d moments were told to nobody: the eye saw more than a day may hold; see what moves all the time, and leave it out of the zones", c.Unheard)})
 	}
 	return rows
 }

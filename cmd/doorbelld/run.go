@@ -74,10 +74,12 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	if err != nil {
 		return err
 	}
-	store, err := ledger.Open(ctx, cfg.State)
+	began := time.Now()
+	store, err := ledger.OpenTold(ctx, cfg.State, newExtension(cfg.State, log).verified)
 	if err != nil {
 		return stateError(err)
 	}
+	opened := time.Since(began)
 	defer func() {
 		if cerr := store.Close(); cerr != nil && err == nil {
 			err = cerr
@@ -104,7 +106,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 			log.Error("a pause that the broker asked for", "error", err)
 		}
 	}
-	o := owner{Gate: g, ledger: store}
+	o := owner{Gate: g, ledger: store, state: cfg.State, opened: opened}
 	if cfg.Broker.Embedded {
 		b, secret, err := startBroker(cfg, g, log)
 		if err != nil {
@@ -112,7 +114,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 		}
 		defer b.Close()
 		o.accounts, o.broker = accounts(cfg), b
-		session.Broker, session.Username = "mqtt://"+b.DaemonAddr(), daemonUser
+		session.Broker, session.Dial, session.Username = "mqtt://"+b.Addr(), b.Dial, daemonUser
 		session.Password = func() (string, error) { return secret, nil }
 		log.Info("embedded broker", "address", b.Addr())
 	}
@@ -237,8 +239,20 @@ func sayHello(cfg *config.Config, g *gate.Gate, log *slog.Logger) {
 type owner struct {
 	*gate.Gate
 	ledger   *ledger.Ledger
+	state    string           // the ledger's folder
+	opened   time.Duration    // what it took to open it
 	accounts *broker.Accounts // nil without the embedded broker
 	broker   *broker.Broker   // as is this
+}
+
+// Status tells how the device is, and how large its ledger.
+func (o owner) Status() gate.Status {
+	s := o.Gate.Status()
+	s.Record = gate.RecordStatus{Leaves: o.ledger.Size(), OpenedMS: o.opened.Milliseconds()}
+	if info, err := os.Stat(filepath.Join(o.state, ledger.FileName)); err == nil {
+		s.Record.Bytes = info.Size()
+	}
+	return s
 }
 
 // ExportLedger writes the whole ledger.

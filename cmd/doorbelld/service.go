@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
+
+	"doorbelld/internal/ledger"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/coreos/go-systemd/v22/journal"
@@ -25,6 +29,47 @@ func tell(log *slog.Logger, state string) {
 	if _, err := sd.SdNotify(false, state); err != nil {
 		log.Error("the service manager cannot be told", "state", state, "error", err)
 	}
+}
+
+// How long the manager is to wait for READY while the ledger is verified, which grows with
+// the record: from one word of it to the next. No word is said unless more is verified, so what
+// hangs is ended as ever.
+const (
+	extendTime  = time.Minute
+	extendEvery = 10 * time.Second
+	lookRate    = 1 << 20 // bytes a second: so fast, at least, SQLite looks at the file before anything is verified, in silence
+)
+
+// An extension asks the manager for more time.
+type extension struct {
+	log  *slog.Logger
+	look time.Duration // for the look at the whole file
+	now  func() time.Time
+	told time.Time // when it last asked
+}
+
+// newExtension is for the ledger in the folder state.
+func newExtension(state string, log *slog.Logger) *extension {
+	e := &extension{log: log, now: time.Now}
+	if info, err := os.Stat(filepath.Join(state, ledger.FileName)); err == nil {
+		e.look = time.Duration(info.Size()/lookRate) * time.Second
+	}
+	return e
+}
+
+// verified takes note that so many leaves are verified, which are more than the last time.
+func (e *extension) verified(leaves int64) {
+	now, span := e.now(), extendTime
+	switch {
+	case leaves == 0:
+		span += e.look
+	case now.Sub(e.told) < extendEvery:
+		return
+	default:
+		e.log.Info("verifying the ledger", "leaves", leaves)
+	}
+	e.told = now
+	tell(e.log, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", span.Microseconds()))
 }
 
 // patience is how often within the watchdog's time it is fed: once may come late.

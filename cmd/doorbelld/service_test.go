@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"doorbelld/internal/ledger"
 )
 
 // manager listens as a service manager does, and gives what it was told.
@@ -64,6 +69,75 @@ func TestFeed(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "the disk is full"); n != 2 { // before and after it was well
 		t.Errorf("it is said %d times:\n%s", n, log.String())
+	}
+}
+
+// While the ledger is verified the manager is asked for more time, as long as there is more that is
+// verified, and not for each leaf.
+func TestLongVerification(t *testing.T) {
+	heard := manager(t)
+	state := t.TempDir()
+	file, err := os.Create(filepath.Join(state, ledger.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(file.Truncate(300*lookRate), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	e := newExtension(state, slog.New(slog.NewTextHandler(&log, nil)))
+	now := time.Now()
+	e.now = func() time.Time { return now }
+	e.verified(0)
+	for leaves := int64(1000); leaves <= 50_000; leaves += 1000 { // a second for a thousand; the socket holds ten words
+		now = now.Add(time.Second)
+		e.verified(leaves)
+	}
+	tell(e.log, ready)
+	var told []string
+	for len(told) == 0 || told[len(told)-1] != ready {
+		told = append(told, heard())
+	}
+	if len(told) != 1+5+1 || told[0] != "EXTEND_TIMEOUT_USEC=360000000" {
+		t.Errorf("told %q", told)
+	}
+	for _, word := range told[1 : len(told)-1] {
+		if word != "EXTEND_TIMEOUT_USEC=60000000" {
+			t.Errorf("told %q", word)
+		}
+	}
+	if n := strings.Count(log.String(), "verifying the ledger"); n != 5 {
+		t.Errorf("it is said %d times:\n%s", n, log.String())
+	}
+}
+
+// The daemon says how far it is before it says that it is ready.
+func TestServiceOfALongLedger(t *testing.T) {
+	heard := manager(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	base := t.TempDir()
+	cfg := filepath.Join(base, "door.yaml")
+	text := fmt.Sprintf("device: door\ncamera: {source: clip, clip: none.avi}\nzones: everything\nstate: %s\nruntime: %s\nbroker: {listen: '127.0.0.1:0'}\n", filepath.Join(base, "state"), filepath.Join(base, "run"))
+	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		root := newRoot()
+		root.SetErr(io.Discard)
+		root.SetArgs([]string{"gate", "--config", cfg, "--lodge", filepath.Join(base, "none")})
+		err := root.ExecuteContext(ctx)
+		tell(slog.New(slog.DiscardHandler), "ended") // so that nobody waits for what never comes
+		ended <- err
+	}()
+	first, second := heard(), heard()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if first != "EXTEND_TIMEOUT_USEC=60000000" || second != ready {
+		t.Errorf("the manager heard %q and %q", first, second)
 	}
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"io/fs"
 	"log/slog"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // The household may do what narrows, and ask who is told what. An endpoint that is
@@ -46,6 +49,37 @@ func TestHouseholdMayOnlyNarrow(t *testing.T) {
 	if status, _ := h.answer(httptest.NewRecorder(), r); status != http.StatusForbidden {
 		t.Errorf("of whom nothing is known may ask: status %d", status)
 	}
+}
+
+// A stranger who asks without end is told so each time, and fills no log: it is spoken of once a minute, with
+// how often it was.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h := newHandler(newOwner(), slog.New(slog.NewTextHandler(&log, nil)))
+		ask := func() {
+			r := httptest.NewRequest("GET", "/v1/status", http.NoBody)
+			r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller{uid: 1234, role: Stranger}))
+			if status, _ := h.answer(httptest.NewRecorder(), r); status != http.StatusForbidden {
+				t.Fatalf("status %d", status)
+			}
+		}
+		for range 1001 {
+			ask()
+		}
+		time.Sleep(warnEvery - 1)
+		ask()
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "last_uid=1234 refused=1\n") {
+			t.Errorf("%d lines:\n%s", n, log.String())
+		}
+		time.Sleep(1)
+		log.Reset()
+		ask()
+		ask()
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "last_uid=1234 refused=1002\n") {
+			t.Errorf("a minute later %d lines:\n%s", n, log.String())
+		}
+	})
 }
 
 // somebodyElse gives a user that is neither root nor the one who runs the test,

@@ -138,6 +138,7 @@ type handler struct {
 	endpoints map[string]endpoint // by "METHOD /path"
 	log       *slog.Logger
 
+	refused refusals     // of strangers
 	running sync.RWMutex // each request holds it for reading
 	over    bool         // guarded by running: no request begins any more
 }
@@ -193,6 +194,36 @@ func bare(f func(context.Context) (any, error)) endpoint {
 	}
 }
 
+// warnEvery is how often it is spoken of strangers: who is refused can ask on as fast as it goes,
+// and would have the journal drop what matters.
+const warnEvery = time.Minute
+
+// refusals counts them.
+type refusals struct {
+	mu    sync.Mutex
+	count int       // guarded by mu; since the last warning
+	told  time.Time // guarded by mu; when that was
+}
+
+// one counts one more, and gives how many there were if they are to be spoken of now, or 0.
+func (r *refusals) one(now time.Time) (count int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count++
+	if !r.told.IsZero() && now.Sub(r.told) < warnEvery {
+		return 0
+	}
+	count, r.count, r.told = r.count, 0, now
+	return count
+}
+
+// stranger tells now and then that somebody was refused.
+func (h *handler) stranger(who caller) {
+	if n := h.refused.one(time.Now()); n > 0 {
+		h.log.Warn("somebody else asked at the owner's socket", "last_uid", who.uid, "refused", n)
+	}
+}
+
 // finish waits for the requests that have begun, and lets no other begin.
 func (h *handler) finish() {
 	h.running.Lock()
@@ -233,7 +264,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) (int, any) {
 	who := callerOf(r.Context())
 	endpoint := r.Method + " " + r.URL.Path
 	if who.role == Stranger {
-		h.log.Warn("somebody else asked at the owner's socket", "uid", who.uid)
+		h.stranger(who)
 		return http.StatusForbidden, &Error{Refused, fmt.Sprintf("user %d may not ask here: only root, the user that runs doorbelld and those under `access` in the configuration may", who.uid)}
 	}
 	ask, there := h.endpoints[endpoint]

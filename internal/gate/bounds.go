@@ -74,25 +74,20 @@ type waiting struct {
 
 const noRow = -1
 
-// mostKept is how many rows of an earlier run are read at a start. No doorbelld leaves
-// more behind: the config does not allow it.
-const mostKept = 1 << 20
-
-// readQueue finds out what waits.
+// readQueue finds out what waits. Of the payloads, which may be more than the memory that the
+// gate is given, it holds a few at a time.
 func readQueue(ctx context.Context, l Ledger, b Bounds) (*queue, error) {
 	q := &queue{bounds: b.orDefault(), sending: noRow, ended: map[int64]outcome{}, early: map[int64]bool{}, dropped: map[string]int{}}
-	rows, err := l.Outbox(ctx, mostKept)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
+	for row, err := range l.Pending(ctx) { // in the order of the record
+		if err != nil {
+			return nil, err
+		}
 		out, err := decode[outgoing](row.Payload)
 		if err != nil {
 			out.Recipient = "" // the sender will speak of it
 		}
 		q.add(waiting{row.Index, row.Urgent, int64(len(row.Payload)), row.Deadline, out.Recipient})
 	}
-	slices.SortFunc(q.rows, func(a, b waiting) int { return int(a.index - b.index) })
 	return q, nil
 }
 

@@ -98,14 +98,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	if err := g.keeper.noteVersion(ctx, o.Version); err != nil {
 		o.Log.Warn("which doorbelld runs is not recorded", "error", err)
 	}
-	var zones []string
-	for _, z := range o.Setup.Zones {
-		zones = append(zones, z.Name)
-	}
-	w := &watcher{
-		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, model: o.Setup.Model, wake: g.register.wake, log: o.Log,
-		intake: func() *intake { return newIntake(g.register, zones) },
-	}
+	w := g.newWatcher()
 	s := g.newSender()
 	// The bounds may be closer than those of the last run. What a full disk does not take waits.
 	if err := g.keeper.makeRoom(ctx); errors.Is(err, ledger.ErrBroken) {
@@ -124,6 +117,20 @@ func (g *Gate) Run(ctx context.Context) error {
 	g.account(ctx, g.keeper.clock.Monotonic()-g.accounted)
 	g.keeper.signHead(ctx)
 	return err
+}
+
+// newWatcher gives what keeps an eye running.
+func (g *Gate) newWatcher() *watcher {
+	o := g.options
+	var zones []string
+	for _, z := range o.Setup.Zones {
+		zones = append(zones, z.Name)
+	}
+	allowed := newAllowance(g.keeper.clock.Monotonic())
+	return &watcher{
+		keeper: g.keeper, tally: g.tally, start: o.Eye, setup: o.Setup, model: o.Setup.Model, wake: g.register.wake, log: o.Log,
+		intake: func() *intake { return newIntake(g.register, zones, allowed) }, allowance: allowed,
+	}
 }
 
 // newSender gives the way out, with the herald beside it.

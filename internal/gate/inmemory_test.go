@@ -77,6 +77,19 @@ func (m *inMemory) Outbox(_ context.Context, limit int) ([]ledger.Row, error) {
 	return slices.Clone(m.outbox[:min(limit, len(m.outbox))]), nil
 }
 
+func (m *inMemory) Pending(context.Context) iter.Seq2[ledger.Row, error] {
+	return func(yield func(ledger.Row, error) bool) {
+		m.mu.Lock()
+		all := slices.Clone(m.outbox)
+		m.mu.Unlock()
+		for _, r := range all {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
 func (m *inMemory) Remember(ctx context.Context, at time.Time, kind ledger.Kind, body []byte, _ []ledger.Moment, _ time.Duration) (int64, error) {
 	return m.Append(ctx, at, kind, body)
 }

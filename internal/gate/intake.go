@@ -13,9 +13,10 @@ import (
 
 // The most that an honest eye needs; one that goes beyond is not listened to.
 const (
-	maxLive    = 128 // lives at once: a thing that moves and is known has two
-	burst      = 200 // messages in a row
-	perSecond  = 10  // messages in the long run: each that is told costs the disk two writes
+	maxLive    = 128    // lives at once: a thing that moves and is known has two
+	burst      = 200    // messages in a row
+	perSecond  = 10     // messages in the long run: each that is told costs the disk two writes
+	perDay     = 50_000 // releases: three who are told all of a thing, from its beginning to its end, each half minute of 16 hours
 	everything = event.Everything
 )
 
@@ -26,9 +27,23 @@ type intake struct {
 	register *register
 	zones    []string // names by index; none: everything
 
-	live   map[life]event.Event // the last moment of each
-	things map[uint32]thing     // by track, those with a life
-	quota  quota                // of messages
+	live      map[life]event.Event // the last moment of each
+	things    map[uint32]thing     // by track, those with a life
+	allowance *allowance
+}
+
+// An allowance is what all eyes together may say, and have told: one that ends and comes back
+// has no more than one that lives on. Each release is a line of the ledger for ever, as is
+// what became of it, and each start reads them all.
+type allowance struct {
+	messages quota
+	releases quota // of what was seen, whoever is told; rings are not counted
+	spent    bool  // there were no releases left, of which was spoken
+}
+
+func newAllowance(now time.Duration) *allowance {
+	const day = 24 * 60 * 60 // seconds
+	return &allowance{messages: newQuota(burst, perSecond, now), releases: newQuota(perDay, perDay/float64(day), now)}
 }
 
 // A life is what the eye tells of one thing in one category: of a dog, that
@@ -44,15 +59,14 @@ type thing struct {
 	lives int
 }
 
-func newIntake(r *register, zones []string) *intake {
-	return &intake{register: r, zones: zones, live: map[life]event.Event{}, things: map[uint32]thing{}, quota: newQuota(burst, perSecond, clock.Monotonic())}
+func newIntake(r *register, zones []string, a *allowance) *intake {
+	return &intake{register: r, zones: zones, live: map[life]event.Event{}, things: map[uint32]thing{}, allowance: a}
 }
 
 // heard takes one message of the eye. An error means that the eye broke the
 // rules and is to be ended.
 func (in *intake) heard(ctx context.Context, m link.FromEye) error {
-	now := clock.Monotonic()
-	if !in.quota.take(now) {
+	if !in.allowance.messages.take(in.now()) {
 		return fmt.Errorf("it says more than %d things a second", perSecond)
 	}
 	switch m := m.(type) {
@@ -62,17 +76,49 @@ func (in *intake) heard(ctx context.Context, m link.FromEye) error {
 		}
 		return nil
 	case link.Sighting:
-		e, err := in.event(m, now)
+		e, err := in.event(m, clock.Monotonic())
 		if err != nil {
 			return err
 		}
-		// What cannot be recorded is told to nobody, for which no eye is to blame.
-		if _, err := in.register.happened(ctx, e); err != nil {
-			in.register.keeper.unreleased(err)
+		// Who was told of a beginning is told of the end, whatever is left.
+		if e.Phase != event.End && !in.left(ctx) {
+			in.register.tally.unheard()
+			return nil
 		}
+		in.tell(ctx, e)
 		return nil
 	}
 	return fmt.Errorf("it says %T", m)
+}
+
+func (in *intake) now() time.Duration { return in.register.keeper.clock.Monotonic() }
+
+// tell has an event told to whom it may be. What cannot be recorded is told to nobody, for
+// which no eye is to blame.
+func (in *intake) tell(ctx context.Context, e event.Event) {
+	told, err := in.register.happened(ctx, e)
+	if err != nil {
+		in.register.keeper.unreleased(err)
+	}
+	in.allowance.releases.owe(len(told), in.now())
+}
+
+// left reports whether more may be told. That it may not is spoken of once, until there is half a day's
+// again.
+func (in *intake) left(ctx context.Context) bool {
+	a := in.allowance
+	a.releases.fill(in.now())
+	if a.releases.left >= 1 {
+		a.spent = a.spent && a.releases.left < perDay/2
+		return true
+	}
+	if !a.spent {
+		a.spent = true
+		k := in.register.keeper
+		k.log.Error("the eye has more to tell than a door has in a day, so most of it is told to nobody from now on; the bell rings as ever", "releases", perDay)
+		k.faulted(ctx, faultFlood)
+	}
+	return false
 }
 
 // event makes a whole event out of a sighting.
@@ -127,7 +173,8 @@ func (in *intake) ended(l life) {
 	in.things[l.track] = t
 }
 
-// gone ends all that lives: the eye that saw it is no more.
+// gone ends all that lives: the eye that saw it is no more. It counts as if it had said so
+// itself.
 func (in *intake) gone(ctx context.Context) {
 	at := in.register.keeper.now().Now
 	for l, e := range in.live {
@@ -136,8 +183,7 @@ func (in *intake) gone(ctx context.Context) {
 		if at.After(e.At) {
 			e.At = at
 		}
-		if _, err := in.register.happened(ctx, e); err != nil {
-			in.register.keeper.unreleased(err)
-		}
+		in.allowance.messages.owe(1, in.now())
+		in.tell(ctx, e)
 	}
 }

@@ -15,6 +15,7 @@ type Ledger interface {
 	Release(ctx context.Context, at time.Time, entries []ledger.Entry) ([]int64, error)
 	Settle(ctx context.Context, at time.Time, index int64, body []byte) error
 	Outbox(ctx context.Context, limit int) ([]ledger.Row, error)
+	Pending(ctx context.Context) iter.Seq2[ledger.Row, error]
 	Leaves(ctx context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error]
 	HighWater() time.Time
 	Foreign() (index int64, there bool)

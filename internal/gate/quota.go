@@ -26,6 +26,12 @@ func (q *quota) wait(now time.Duration) time.Duration {
 	return time.Duration(max(0, 1-q.left) / q.perSecond * float64(time.Second))
 }
 
+// owe uses n up, also if there are not so many: what is owed is filled up first.
+func (q *quota) owe(n int, now time.Duration) {
+	q.fill(now)
+	q.left -= float64(n)
+}
+
 // take uses one up, and reports whether there was one.
 func (q *quota) take(now time.Duration) bool {
 	q.fill(now)

@@ -119,9 +119,10 @@ const (
 	faultPolicy fault = iota + 1 // not all that the owner decided can be read
 	faultClock                   // the clock is not trusted
 	faultEye                     // the eye ended, or broke the rules
+	faultFlood                   // the eye told of more than a day may hold
 )
 
-var faultNames = []string{faultPolicy: "policy", faultClock: "clock", faultEye: "eye"}
+var faultNames = []string{faultPolicy: "policy", faultClock: "clock", faultEye: "eye", faultFlood: "flood"}
 
 func (f fault) String() string               { return enum.String("fault", faultNames, f) }
 func (f fault) MarshalText() ([]byte, error) { return enum.Marshal("fault", faultNames, f) }

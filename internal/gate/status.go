@@ -25,6 +25,7 @@ type Status struct {
 	Clock  ClockStatus   `json:"clock"`
 	Ledger string        `json:"ledger_fault,omitempty"` // why nothing can be recorded; "" if it can
 	Full   bool          `json:"ledger_full,omitzero"`   // that is because of a full disk, and mends itself when there is room
+	Record RecordStatus  `json:"record"`                 // not the gate's own to tell: who opened the ledger fills it in
 	Policy string        `json:"policy_fault,omitempty"` // why not all that the owner decided can be read; "" if it can
 	Paused PauseStatus   `json:"pause"`
 	Ending []Ending      `json:"ending,omitempty"` // grants that end soon, the first of them first
@@ -95,6 +96,13 @@ type QueueStatus struct {
 	Oldest time.Time `json:"oldest,omitzero"`
 }
 
+// RecordStatus is how large the ledger is, which only grows.
+type RecordStatus struct {
+	Leaves   int64 `json:"leaves"`
+	Bytes    int64 `json:"bytes"`     // of its file
+	OpenedMS int64 `json:"opened_ms"` // milliseconds that it took to verify it at the start
+}
+
 // HomeStatus is what Home Assistant was told to show.
 type HomeStatus struct {
 	Recipient string   `json:"recipient"` // who stands for it
@@ -160,6 +168,7 @@ type Counts struct {
 	Expired   int                       `json:"expired"`   // waited too long for the broker
 	Dropped   map[string]int            `json:"dropped"`   // by recipient: made room for what came later
 	Ignored   int                       `json:"ignored"`   // rings too many in too short a time
+	Unheard   int                       `json:"unheard"`   // moments of what was seen that came when a day's releases were spent: told to nobody
 }
 
 // tally counts. It is safe for use by several goroutines.
@@ -258,6 +267,12 @@ func (t *tally) ignored() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts.Ignored++
+}
+
+func (t *tally) unheard() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.Unheard++
 }
 
 func (t *tally) button(why error) {
@@ -394,7 +409,7 @@ func (t *tally) into(s *Status) {
 	s.Counts = Counts{
 		Seen: maps.Clone(t.counts.Seen), Decisions: maps.Clone(t.counts.Decisions), Released: clone(t.counts.Released), Withheld: clone(t.counts.Withheld),
 		Delivered: maps.Clone(t.counts.Delivered), Withdrawn: clone(t.counts.Withdrawn),
-		Again: maps.Clone(t.counts.Again), Ignored: t.counts.Ignored,
+		Again: maps.Clone(t.counts.Again), Ignored: t.counts.Ignored, Unheard: t.counts.Unheard,
 	}
 }
 

@@ -296,9 +296,12 @@ func (s *scrap) Release(_ context.Context, _ time.Time, entries []ledger.Entry) 
 }
 
 func (s *scrap) Outbox(context.Context, int) ([]ledger.Row, error) { return nil, nil }
-func (s *scrap) HighWater() time.Time                              { return time.Time{} }
-func (s *scrap) Foreign() (int64, bool)                            { return 0, false }
-func (s *scrap) Verifier() string                                  { return "" }
+func (s *scrap) Pending(context.Context) iter.Seq2[ledger.Row, error] {
+	return func(func(ledger.Row, error) bool) {}
+}
+func (s *scrap) HighWater() time.Time   { return time.Time{} }
+func (s *scrap) Foreign() (int64, bool) { return 0, false }
+func (s *scrap) Verifier() string       { return "" }
 
 func (s *scrap) Leaves(context.Context, int64, ...ledger.Kind) iter.Seq2[ledger.Leaf, error] {
 	return func(func(ledger.Leaf, error) bool) {}

@@ -58,14 +58,15 @@ const (
 
 // watcher keeps an eye running. All fields are owned by run's goroutine.
 type watcher struct {
-	keeper *keeper
-	tally  *tally
-	start  func(context.Context) (Eye, error)
-	setup  link.Setup     // what the next eye is told; without the model once eyes died of it
-	model  model.Kind     // what the operator asked for
-	intake func() *intake // a new one for each eye
-	wake   func()         // the camera is not what it was
-	log    *slog.Logger
+	keeper    *keeper
+	tally     *tally
+	start     func(context.Context) (Eye, error)
+	setup     link.Setup     // what the next eye is told; without the model once eyes died of it
+	model     model.Kind     // what the operator asked for
+	intake    func() *intake // a new one for each eye
+	allowance *allowance     // of all of them
+	wake      func()         // the camera is not what it was
+	log       *slog.Logger
 
 	network link.Network    // as the eye that runs, or ran last, had it
 	deaths  []time.Time     // of eyes that had a model in their memory
@@ -116,7 +117,8 @@ func (w *watcher) run(ctx context.Context) error {
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrSpent) {
 			w.keeper.faulted(ctx, faultEye)
 		}
-		pause(ctx, wait)
+		// The next one is not to be ended for what this one said.
+		pause(ctx, max(wait, w.allowance.messages.wait(w.keeper.clock.Monotonic())))
 		if ctx.Err() != nil {
 			return nil
 		}

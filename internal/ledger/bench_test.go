@@ -9,10 +9,9 @@ import (
 	"testing"
 )
 
-// grown makes a state folder with n leaves, each of a body like that of a release.
-func grown(b *testing.B, n int) string {
+// grow fills the state folder dir with n leaves, each of a body like that of a release.
+func grow(b testing.TB, dir string, n int) {
 	b.Helper()
-	dir := b.TempDir()
 	l := mustOpen(b, dir)
 	for done := 0; done < n; {
 		err := l.write(b.Context(), "grow", load{}, func(t *batch) error {
@@ -34,13 +33,13 @@ func grown(b *testing.B, n int) string {
 	if err := l.Close(); err != nil {
 		b.Fatal(err)
 	}
-	return dir
 }
 
 // How many leaves are verified in a second, and what one takes on the disk.
 func BenchmarkVerify(b *testing.B) {
 	const n = 100_000
-	dir := grown(b, n)
+	dir := b.TempDir()
+	grow(b, dir, n)
 	info, err := os.Stat(filepath.Join(dir, FileName))
 	if err != nil {
 		b.Fatal(err)

@@ -55,7 +55,11 @@ func (l *Ledger) settleFormat(ctx context.Context, path string) error {
 		if err := checkFirst(ctx, l.conn, path); err != nil {
 			return err
 		}
-		if err := l.checkOutbox(ctx, path); err != nil {
+		released, settled, err := countReleases(ctx, l.conn)
+		if err != nil {
+			return err
+		}
+		if err := l.checkOutbox(ctx, path, released, settled); err != nil {
 			return err
 		}
 		if l.key, err = makeKey(l.dir); err != nil {
@@ -81,6 +85,9 @@ func (l *Ledger) check(ctx context.Context, path string) error {
 	return l.checkTree(ctx, path, head)
 }
 
+// verifiedEvery is how many leaves are verified between two words of it.
+const verifiedEvery = 1024
+
 // readHead takes in the newest head, and checks its signature.
 func (l *Ledger) readHead(ctx context.Context, path string) (stated, error) {
 	var size int64
@@ -103,7 +110,8 @@ func (l *Ledger) readHead(ctx context.Context, path string) (stated, error) {
 }
 
 // checkTree makes the tree anew from the leaves, and holds it against the hashes that are stored
-// and against the head.
+// and against the head. What else is to be known of all leaves it takes on the way: to read
+// them once more takes as long again.
 func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error {
 	rows, err := l.conn.QueryContext(ctx, "SELECT idx, at, kind, salt, body, commitment, hashes FROM leaves ORDER BY idx")
 	if err != nil {
@@ -111,6 +119,7 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 	}
 	defer rows.Close() // its error is also rows.Err's
 	high, line, gone := int64(noTime), []byte(nil), erasures{}
+	released, settled := int64(0), int64(0)
 	for rows.Next() {
 		var (
 			index, at                           int64
@@ -126,12 +135,23 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 			return fmt.Errorf("%w: %s: leaf %d is older than the one before it", ErrDamaged, path, index)
 		}
 		high = at
+		if l.verified != nil && index > 0 && index%verifiedEvery == 0 {
+			l.verified(index)
+		}
 		var k Kind
 		if err := k.UnmarshalText(kind); err != nil {
 			k = 0 // a newer doorbelld knows more kinds; the tree is the same
 			if l.foreign == noLeaf {
 				l.foreign = index
 			}
+		}
+		switch {
+		case k == KindRelease:
+			released++
+		case k == KindOutcome:
+			settled++
+		case k.sought():
+			l.sought = append(l.sought, sought{index, k})
 		}
 		if err := gone.see(index, at, k, body); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
@@ -170,7 +190,8 @@ func (l *Ledger) checkTree(ctx context.Context, path string, head stated) error 
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	l.high.Store(high)
-	if err := l.checkOutbox(ctx, path); err != nil {
+	l.leaves.Store(l.tree.size)
+	if err := l.checkOutbox(ctx, path, released, settled); err != nil {
 		return err
 	}
 	return l.checkRows(ctx, path)
@@ -184,24 +205,28 @@ func (l *Ledger) checkRows(ctx context.Context, path string) error {
 	}
 	defer rows.Close() // its error is also rows.Err's
 	for rows.Next() {
-		if _, err := scanRow(rows); errors.Is(err, errChanged) {
+		r, err := scanRow(rows)
+		if errors.Is(err, errChanged) {
 			return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
+		}
+		if r.Urgent {
+			l.urgent++
 		}
 	}
 	return rows.Err()
 }
 
 // checkOutbox sees that what is in the outbox was released, and what was released is there or
-// has an outcome.
-func (l *Ledger) checkOutbox(ctx context.Context, path string) error {
-	var released, settled, pending, orphans int64
+// has an outcome. There are so many leaves of either.
+func (l *Ledger) checkOutbox(ctx context.Context, path string, released, settled int64) error {
+	var pending, orphans int64
 	row := l.conn.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM leaves WHERE kind = 'release'), (SELECT count(*) FROM leaves WHERE kind = 'outcome'),
 		(SELECT count(*) FROM outbox),
 		(SELECT count(*) FROM outbox WHERE (SELECT kind FROM leaves WHERE leaves.idx = outbox.idx) IS NOT 'release')`)
-	if err := row.Scan(&released, &settled, &pending, &orphans); err != nil {
+	if err := row.Scan(&pending, &orphans); err != nil {
 		return err
 	}
 	switch {

@@ -113,7 +113,7 @@ func TestFaultTable(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/after=%v/%d", c.name, after, nth), func(t *testing.T) {
 					f := &faults{nth: nth, after: after}
 					dir := t.TempDir()
-					l, err := open(t.Context(), dir, f.wrap)
+					l, err := open(t.Context(), dir, f.wrap, nil)
 					if err != nil {
 						t.Fatal(err)
 					}

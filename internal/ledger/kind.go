@@ -51,6 +51,17 @@ func (k Kind) own() bool {
 	return k == KindRelease || k == KindOutcome || k == KindDelete || k == KindKey
 }
 
+// sought reports whether leaves of k are asked for by themselves at each start, and are few:
+// where they are is kept in memory. All others are made by what happens at the door, or by
+// the hour.
+func (k Kind) sought() bool {
+	switch k {
+	case KindRelease, KindOutcome, KindWithheld, KindRequest, KindFault:
+		return false
+	}
+	return k.Valid()
+}
+
 // signed reports whether a head is signed in the commit that appends a leaf of k.
 func (k Kind) signed() bool {
 	return k == KindGrant || k == KindRevoke || k == KindConfirm || k == KindRestore || k == KindDelete || k == KindKey

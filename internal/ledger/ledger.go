@@ -81,6 +81,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -89,6 +90,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -146,10 +148,13 @@ type Row struct {
 // goroutine; they take turns. A context bounds the wait for the turn. Once a
 // write has begun it runs to its end, because half a write would break the Ledger.
 type Ledger struct {
-	dir  string
-	lock *os.File
-	key  *key
-	high atomic.Int64 // newest leaf's time, microseconds; noTime without leaves. Stored by the holder of the turn, loaded by anyone
+	dir    string
+	lock   *os.File
+	key    *key
+	high   atomic.Int64 // newest leaf's time, microseconds; noTime without leaves. Stored by the holder of the turn, loaded by anyone
+	leaves atomic.Int64 // how many there are; likewise
+
+	verified func(leaves int64) // called while it is opened; nil: nobody wants to know
 
 	turn chan struct{} // one token: who holds it owns everything below
 	db   *sql.DB
@@ -157,6 +162,9 @@ type Ledger struct {
 	tree tree      // over all leaves
 	head Head      // the newest signed one
 	stop error     // why the Ledger is broken; nil while it is not
+
+	sought []sought // all leaves of kinds that are, in order
+	urgent int      // rows of the outbox that are
 
 	reserve *reserve
 
@@ -167,7 +175,7 @@ type Ledger struct {
 	foreign int64
 
 	stmt struct {
-		begin, commit, leaf, head, row, settle, pending, leaves, outbox, moment, forget, history *sql.Stmt
+		begin, commit, leaf, head, row, settle, pending, leaves, these, outbox, rows, moment, forget, history *sql.Stmt
 	}
 	// prepared is all of stmt, for closing.
 	prepared []*sql.Stmt
@@ -186,6 +194,15 @@ const noTime = -1
 
 // noLeaf is the number of no leaf.
 const noLeaf = -1
+
+// sought is where a leaf of a kind is that is.
+type sought struct {
+	index int64
+	kind  Kind
+}
+
+// Size gives how many leaves there are. It never waits, and still answers when the Ledger is broken.
+func (l *Ledger) Size() int64 { return l.leaves.Load() }
 
 // Foreign gives the number of the first leaf of a kind that this program does not know, for a newer
 // one wrote it: what it says might be a limit. Leaves passes over it. It never waits.
@@ -253,6 +270,9 @@ func (l *Ledger) Release(ctx context.Context, at time.Time, entries []Entry) ([]
 			if _, err := l.stmt.row.ExecContext(b.ctx, Row{index, e.Urgent, e.Deadline, e.Outbox}.values()...); err != nil {
 				return err
 			}
+			if e.Urgent {
+				b.urgent++
+			}
 			indexes = append(indexes, index)
 		}
 		return nil
@@ -277,17 +297,21 @@ func (l *Ledger) Settle(ctx context.Context, at time.Time, index int64, body []b
 		return err
 	}
 	defer l.give()
-	var n int
-	if err := l.stmt.pending.QueryRowContext(context.WithoutCancel(ctx), index).Scan(&n); err != nil {
+	var urgent bool
+	err := l.stmt.pending.QueryRowContext(context.WithoutCancel(ctx), index).Scan(&urgent)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("ledger: %s: %w", what, ErrSettled)
+	}
+	if err != nil {
 		l.stop = fmt.Errorf("%s: %w", what, err) // a file that cannot be read is not written to
 		return fmt.Errorf("%w: %v", ErrBroken, l.stop)
-	}
-	if n == 0 {
-		return fmt.Errorf("ledger: %s: %w", what, ErrSettled)
 	}
 	return l.commit(ctx, what, loadOf(true, body), func(b *batch) error {
 		if _, err := b.leaf(at, KindOutcome, body); err != nil {
 			return err
+		}
+		if urgent {
+			b.urgent--
 		}
 		_, err := l.stmt.settle.ExecContext(b.ctx, index)
 		return err
@@ -296,7 +320,7 @@ func (l *Ledger) Settle(ctx context.Context, at time.Time, index int64, body []b
 
 // Outbox gives at most limit pending rows, the urgent ones first, then by
 // index. Passing a deadline does not remove a row: only Settle does.
-func (l *Ledger) Outbox(ctx context.Context, limit int) (_ []Row, err error) {
+func (l *Ledger) Outbox(ctx context.Context, limit int) ([]Row, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("ledger: read outbox: limit %d", limit)
 	}
@@ -304,7 +328,47 @@ func (l *Ledger) Outbox(ctx context.Context, limit int) (_ []Row, err error) {
 		return nil, err
 	}
 	defer l.give()
-	rows, err := l.stmt.outbox.QueryContext(context.WithoutCancel(ctx), limit)
+	if l.urgent == 0 { // the order is that of the table: it need not be sorted for each message
+		return l.rows(ctx, l.stmt.rows, noLeaf, limit)
+	}
+	return l.rows(ctx, l.stmt.outbox, limit)
+}
+
+// Pending gives all pending rows by index, and holds a page of them at a time in memory. After an error it
+// ends. Between rows the Ledger is free.
+func (l *Ledger) Pending(ctx context.Context) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for last := int64(noLeaf); ; {
+			rows, err := l.pending(ctx, last)
+			if err != nil {
+				yield(Row{}, err)
+				return
+			}
+			for _, r := range rows {
+				if !yield(r, nil) {
+					return
+				}
+				last = r.Index
+			}
+			if len(rows) < page {
+				return
+			}
+		}
+	}
+}
+
+// pending reads the page behind the row last.
+func (l *Ledger) pending(ctx context.Context, last int64) ([]Row, error) {
+	if err := l.take(ctx); err != nil {
+		return nil, err
+	}
+	defer l.give()
+	return l.rows(ctx, l.stmt.rows, last, page)
+}
+
+// rows reads rows of the outbox by a statement. The caller holds the turn.
+func (l *Ledger) rows(ctx context.Context, query *sql.Stmt, args ...any) ([]Row, error) {
+	rows, err := query.QueryContext(context.WithoutCancel(ctx), args...)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read outbox: %w", err)
 	}
@@ -372,13 +436,8 @@ func (l *Ledger) Leaves(ctx context.Context, from int64, kinds ...Kind) iter.Seq
 		kinds = Kinds()
 	}
 	return func(yield func(Leaf, error) bool) {
-		wanted, err := json.Marshal(kinds)
-		if err != nil {
-			yield(Leaf{}, fmt.Errorf("ledger: read leaves: %w", err))
-			return
-		}
 		for next := from; ; {
-			leaves, err := l.leaves(ctx, next, string(wanted))
+			leaves, err := l.pageOf(ctx, next, kinds)
 			if err != nil {
 				yield(Leaf{}, err)
 				return
@@ -396,13 +455,13 @@ func (l *Ledger) Leaves(ctx context.Context, from int64, kinds ...Kind) iter.Seq
 	}
 }
 
-// leaves reads one page. wanted is a JSON array of the names of kinds.
-func (l *Ledger) leaves(ctx context.Context, from int64, wanted string) ([]Leaf, error) {
+// pageOf reads one page.
+func (l *Ledger) pageOf(ctx context.Context, from int64, kinds []Kind) ([]Leaf, error) {
 	if err := l.take(ctx); err != nil {
 		return nil, err
 	}
 	defer l.give()
-	rows, err := l.stmt.leaves.QueryContext(context.WithoutCancel(ctx), from, wanted, page)
+	rows, err := l.find(context.WithoutCancel(ctx), from, kinds)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read leaves: %w", err)
 	}
@@ -427,6 +486,33 @@ func (l *Ledger) leaves(ctx context.Context, from int64, wanted string) ([]Leaf,
 		return nil, fmt.Errorf("ledger: read leaves: %w", err)
 	}
 	return leaves, nil
+}
+
+// find begins to read one page. Where leaves are that are sought is known; to find others, all between
+// them are looked at.
+func (l *Ledger) find(ctx context.Context, from int64, kinds []Kind) (*sql.Rows, error) {
+	if slices.ContainsFunc(kinds, func(k Kind) bool { return !k.sought() }) {
+		wanted, err := json.Marshal(kinds)
+		if err != nil {
+			return nil, err
+		}
+		return l.stmt.leaves.QueryContext(ctx, from, string(wanted), page)
+	}
+	indexes := make([]int64, 0, page)
+	first, _ := slices.BinarySearchFunc(l.sought, from, func(s sought, index int64) int { return cmp.Compare(s.index, index) })
+	for _, s := range l.sought[first:] {
+		if slices.Contains(kinds, s.kind) {
+			indexes = append(indexes, s.index)
+		}
+		if len(indexes) == page {
+			break
+		}
+	}
+	these, err := json.Marshal(indexes)
+	if err != nil {
+		return nil, err
+	}
+	return l.stmt.these.QueryContext(ctx, string(these))
 }
 
 // Close waits for its turn, writes the write-ahead log through, and lets go of
@@ -527,7 +613,9 @@ func (l *Ledger) commit(ctx context.Context, what string, w load, fill func(*bat
 		return fmt.Errorf("%w: %v", ErrBroken, l.stop)
 	}
 	l.tree, l.head = b.tree, b.head
+	l.sought, l.urgent = append(l.sought, b.sought...), l.urgent+b.urgent
 	l.high.Store(b.high)
+	l.leaves.Store(b.tree.size)
 	l.reserve.retake(gave)
 	return nil
 }
@@ -542,12 +630,18 @@ type batch struct {
 	head            Head
 	high            int64 // time of the newest leaf, microseconds
 	sign            bool  // a head is to be signed at the end
+	sought          []sought
+	urgent          int // rows more in the outbox that are
 }
 
 // leaf appends a leaf and gives its index.
 func (b *batch) leaf(at time.Time, kind Kind, body []byte) (int64, error) {
 	b.sign = b.sign || kind.signed()
-	return b.add(at, kind.String(), body)
+	index, err := b.add(at, kind.String(), body)
+	if kind.sought() {
+		b.sought = append(b.sought, sought{index, kind})
+	}
+	return index, err
 }
 
 // add appends a leaf of a kind by its name.

@@ -96,6 +96,13 @@ func checkFirst(ctx context.Context, conn *sql.Conn, path string) error {
 	return nil
 }
 
+// countReleases counts the leaves of releases and of outcomes.
+func countReleases(ctx context.Context, conn *sql.Conn) (released, settled int64, err error) {
+	row := conn.QueryRowContext(ctx, "SELECT ifnull(sum(kind = 'release'), 0), ifnull(sum(kind = 'outcome'), 0) FROM leaves")
+	err = row.Scan(&released, &settled)
+	return released, settled, err
+}
+
 // takeOver appends the next page of old leaves, and gives their number.
 func takeOver(b *batch, conn *sql.Conn) (int, error) {
 	rows, err := conn.QueryContext(b.ctx, "SELECT at, kind, body FROM old WHERE idx >= ? ORDER BY idx LIMIT ?", b.tree.size, page)

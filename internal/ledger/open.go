@@ -43,13 +43,19 @@ var (
 // Open takes the state folder dir, which it makes if it is not there (mode
 // 0700), with a new key and an empty ledger, and otherwise verifies all that is there:
 // every leaf against the tree, the tree against the newest signed head, the head against the key.
-// That takes a second for a hundred thousand leaves or so, and ctx can end it. A file of the
+// How long that takes grows with the leaves (docs/ledger.md has figures), and ctx can end it. A file of the
 // first format is taken over.
 //
 // Errors: [ErrInUse], [ErrNewer], [ErrDamaged]; one wrapping fs.ErrPermission
 // when the folder cannot be written, also when its file system is read-only.
 func Open(ctx context.Context, dir string) (*Ledger, error) {
-	return open(ctx, dir, unwrapped)
+	return open(ctx, dir, unwrapped, nil)
+}
+
+// OpenTold is Open that says how far it is: verified is called before anything is read, with 0, and
+// then now and again with how many leaves are verified, and never but when there are more.
+func OpenTold(ctx context.Context, dir string, verified func(leaves int64)) (*Ledger, error) {
+	return open(ctx, dir, unwrapped, verified)
 }
 
 func unwrapped(c driver.Connector) driver.Connector { return c }
@@ -57,8 +63,8 @@ func unwrapped(c driver.Connector) driver.Connector { return c }
 // wayOut is what can be done about a damaged ledger.
 const wayOut = "nothing is sent until it is whole: move %s* away, and bring back a backup with `doorbelld restore` or begin anew, with nothing granted"
 
-// open is Open with a place to stand between the Ledger and SQLite.
-func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Connector) (_ *Ledger, err error) {
+// open is OpenTold with a place to stand between the Ledger and SQLite. verified may be nil.
+func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Connector, verified func(int64)) (_ *Ledger, err error) {
 	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
@@ -68,7 +74,7 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 		return nil, err
 	}
 	l := newLedger(dir)
-	l.lock = lock
+	l.lock, l.verified = lock, verified
 	defer func() {
 		if errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w; "+wayOut, err, filepath.Join(dir, FileName))
@@ -90,6 +96,9 @@ func open(ctx context.Context, dir string, wrap func(driver.Connector) driver.Co
 	}
 	if l.db, l.conn, err = connect(ctx, path, wrap); err != nil {
 		return nil, explain(path, err)
+	}
+	if verified != nil {
+		verified(0)
 	}
 	if err := l.settleFormat(ctx, path); err != nil {
 		return nil, explain(path, err)
@@ -339,12 +348,14 @@ func (l *Ledger) prepare(ctx context.Context) error {
 		{&l.stmt.head, setHead},
 		{&l.stmt.row, insertRow},
 		{&l.stmt.settle, "DELETE FROM outbox WHERE idx = ?"},
-		{&l.stmt.pending, "SELECT count(*) FROM outbox WHERE idx = ?"},
+		{&l.stmt.pending, "SELECT urgent FROM outbox WHERE idx = ?"},
 		{&l.stmt.outbox, "SELECT idx, urgent, deadline, payload, sum FROM outbox ORDER BY urgent DESC, idx LIMIT ?"},
+		{&l.stmt.rows, "SELECT idx, urgent, deadline, payload, sum FROM outbox WHERE idx > ? ORDER BY idx LIMIT ?"},
 		{&l.stmt.moment, "INSERT INTO moments (at, body) VALUES (?, ?)"},
 		{&l.stmt.forget, "DELETE FROM moments WHERE at < ? OR id <= (SELECT max(id) FROM moments) - ?"},
 		{&l.stmt.history, "SELECT id, at, body FROM moments WHERE id > ? AND at >= ? ORDER BY id LIMIT ?"},
 		{&l.stmt.leaves, "SELECT idx, at, kind, body FROM leaves WHERE idx >= ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY idx LIMIT ?"},
+		{&l.stmt.these, "SELECT idx, at, kind, body FROM leaves WHERE idx IN (SELECT value FROM json_each(?)) ORDER BY idx"},
 	} {
 		stmt, err := l.conn.PrepareContext(ctx, s.text)
 		if err != nil {

@@ -349,7 +349,7 @@ func TestTakesOverWholeOrNotAtAll(t *testing.T) {
 			dir := t.TempDir()
 			copyFile(t, dir, filepath.Join(from, FileName))
 			f := &faults{armed: true, nth: nth, after: after}
-			l, err := open(t.Context(), dir, f.wrap)
+			l, err := open(t.Context(), dir, f.wrap, nil)
 			if err == nil {
 				if err := l.Close(); err != nil {
 					t.Fatal(err)

@@ -9,6 +9,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type Options struct {
 type Broker struct {
 	server   *mqtt.Server
 	listener *listener
+	inside   *inside
 	log      *quiet
 	closing  sync.Once
 }
@@ -52,11 +54,12 @@ func Start(o Options) (*Broker, error) {
 	if !literal(o.Device) || !literal(o.DaemonUser) || o.DaemonPassword == "" || o.Password == nil || o.MayPause == nil {
 		return nil, errors.New("start the embedded broker: the device, the daemon's account or the passwords are missing or unfit")
 	}
-	gates, onLoopback, err := o.open()
+	public, onLoopback, err := o.open()
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
-	b := &Broker{listener: newListener(o.Log, gates...), log: newQuiet(o.Log)}
+	own := newInside()
+	b := &Broker{listener: newListener(o.Log, public, gate{Listener: own, private: true}), inside: own, log: newQuiet(o.Log)}
 	b.server = mqtt.New(&mqtt.Options{
 		Capabilities: &mqtt.Capabilities{
 			MaximumClients:             maxConnections,        // the door counts closer
@@ -76,9 +79,8 @@ func Start(o Options) (*Broker, error) {
 		Logger:                 slog.New(b.log),
 	})
 	if err := b.serve(&door{options: o, anonymous: onLoopback, server: b.server, listener: b.listener}); err != nil {
-		for _, g := range gates {
-			g.Close()
-		}
+		public.Close()
+		own.Close()
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
 	return b, nil
@@ -94,36 +96,30 @@ func (b *Broker) serve(d *door) error {
 	return b.server.Serve()
 }
 
-// open opens the gates: the public one and, if that speaks TLS, another on loopback for
-// the daemon, which need not prove by a certificate to itself that it is itself.
-func (o Options) open() (gates []gate, onLoopback bool, err error) {
+// open opens the public gate.
+func (o Options) open() (public gate, onLoopback bool, err error) {
 	addr, onLoopback, err := place(o.Listen, o.TLS != nil)
 	if err != nil {
-		return nil, false, err
+		return gate{}, false, err
 	}
-	public, err := net.Listen("tcp", addr)
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, false, err
+		return gate{}, false, err
 	}
-	gates = []gate{{Listener: public, seal: o.TLS}}
-	if o.TLS != nil {
-		private, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			public.Close()
-			return nil, false, err
-		}
-		gates = append(gates, gate{Listener: private, private: true})
-	}
-	return gates, onLoopback, nil
+	return gate{Listener: l, seal: o.TLS}, onLoopback, nil
 }
 
 // Addr gives the IP:port that it listens on.
 func (b *Broker) Addr() string { return b.listener.Address() }
 
-// DaemonAddr gives the IP:port on loopback at which the daemon is served, without TLS.
-func (b *Broker) DaemonAddr() string {
-	gates := b.listener.gates
-	return gates[len(gates)-1].Addr().String()
+// Dial opens a connection for the daemon, and for nobody else: it still has to say who it is. There is
+// room for it whoever else has connected, and no TLS on it.
+func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
+	c, err := b.inside.dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the embedded broker: %w", err)
+	}
+	return c, nil
 }
 
 // CutOff ends all connections of a recipient, at once, and lets it in again by what

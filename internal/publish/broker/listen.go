@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -30,6 +32,49 @@ type gate struct {
 	net.Listener
 	seal    *tls.Config // nil: no TLS
 	private bool        // for the daemon alone
+}
+
+// inside is where connections come in that this process makes itself, and nobody else can:
+// they have no address.
+type inside struct {
+	conns   chan net.Conn
+	done    chan struct{} // closed by Close
+	closing sync.Once
+}
+
+func newInside() *inside { return &inside{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+// Accept waits for the next.
+func (i *inside) Accept() (net.Conn, error) {
+	select {
+	case c := <-i.conns:
+		return c, nil
+	case <-i.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close lets nobody in any more.
+func (i *inside) Close() error {
+	i.closing.Do(func() { close(i.done) })
+	return nil
+}
+
+// Addr names it.
+func (i *inside) Addr() net.Addr { return &net.UnixAddr{Name: "inside", Net: "pipe"} }
+
+// dial makes a connection, and waits until it is accepted.
+func (i *inside) dial(ctx context.Context) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	err := net.ErrClosed
+	select {
+	case i.conns <- theirs:
+		return ours, nil
+	case <-i.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return nil, errors.Join(err, ours.Close(), theirs.Close())
 }
 
 // A listener accepts connections for the library, bounds them, and knows when each
@@ -143,8 +188,6 @@ func (l *listener) add(c *conn) bool {
 		if all >= maxConnections || same >= maxPerAddress && !from.IsLoopback() {
 			return false
 		}
-	} else if len(l.conns) >= 2*maxConnections {
-		return false
 	}
 	l.conns[c] = struct{}{}
 	l.wg.Add(2)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"doorbelld/internal/mosquitto"
+	"doorbelld/internal/publish/mqtt"
 )
 
 // startSealed runs a broker that other machines could reach, and gives the TLS of a
@@ -39,6 +40,70 @@ func startSealed(t *testing.T, listen string) (*Broker, *tls.Config) {
 	return b, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
 }
 
+// dialInside connects by the daemon's own door.
+func dialInside(t *testing.T, b *Broker) *client {
+	t.Helper()
+	c, err := b.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return dialBy(t, c)
+}
+
+// await waits until so many are connected.
+func await(t *testing.T, b *Broker, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		b.listener.mu.Lock()
+		now := len(b.listener.conns)
+		b.listener.mu.Unlock()
+		if now == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are connected, want %d", now, n)
+		}
+	}
+}
+
+// Whoever else takes all the room there is, on loopback as well: the daemon comes in, as often as it
+// connects anew, and what it says arrives.
+func TestTheDaemonAlwaysComesIn(t *testing.T) {
+	b := start(t)
+	h := mustConnect(t, b.Addr(), home)
+	if codes, err := h.subscribe("doorbelld/front/to/home/#"); err != nil || codes[0] != 1 {
+		t.Fatal(codes, err)
+	}
+	for range maxConnections - 1 {
+		dialRaw(t, b.Addr())
+	}
+	await(t, b, maxConnections)
+	dial(t, b.Addr()).hungUp() // there is no room
+	for range 3 {              // as after each revocation
+		s, err := mqtt.Connect(t.Context(), mqtt.Options{
+			Broker: "mqtt://" + b.Addr(), Dial: b.Dial, ClientID: "doorbelld", Username: daemon.user,
+			Password: func() (string, error) { return daemon.password, nil },
+			Device:   "front", Paused: func(int) {}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+	d := dialInside(t, b)
+	if code := d.present(daemon); code != 0 {
+		t.Fatalf("the daemon is refused with %d", code)
+	}
+	if err := d.publish("doorbelld/front/to/home/ring", "x", false); err != nil {
+		t.Fatal(err)
+	}
+	h.expect("doorbelld/front/to/home/ring=x")
+	if code := dialInside(t, b).present(home); code == 0 {
+		t.Error("another came in by the daemon's door")
+	}
+}
+
 // port gives where b listens, on loopback.
 func port(t *testing.T, b *Broker) string {
 	t.Helper()
@@ -62,8 +127,8 @@ func TestOpenToOthers(t *testing.T) {
 	if codes, err := h.subscribe("doorbelld/front/to/home/#"); err != nil || codes[0] != 1 {
 		t.Fatal(codes, err)
 	}
-	d, code := connect(t, b.DaemonAddr(), daemon)
-	if code != 0 {
+	d := dialInside(t, b)
+	if code := d.present(daemon); code != 0 {
 		t.Fatalf("the daemon is refused with %d", code)
 	}
 	if err := d.publish("doorbelld/front/to/home/ring", "x", false); err != nil {
@@ -74,7 +139,7 @@ func TestOpenToOthers(t *testing.T) {
 		t.Errorf("one without a name: %d", code)
 	}
 	for _, l := range []login{home, stranger} {
-		if _, code := connect(t, b.DaemonAddr(), l); code == 0 {
+		if code := dialInside(t, b).present(l); code == 0 {
 			t.Errorf("%q came in by the daemon's door", l.user)
 		}
 	}

@@ -30,7 +30,7 @@ const (
 // A fence is the connection as paho sees it. Once cut has returned, nothing passes.
 type fence struct {
 	net.Conn // what carries MQTT: raw, or what is around it; never written to but by Write
-	raw      *net.TCPConn
+	raw      net.Conn
 	in       *wire.Reader
 	stall    time.Duration // how long a chunk may take
 	lost     func(error)   // told why, when the connection dies and nobody shut it
@@ -43,7 +43,7 @@ type fence struct {
 	failed   chan error  // of one place: why a Write failed, for Read to tell
 }
 
-func newFence(stream net.Conn, raw *net.TCPConn, stall time.Duration, lost func(error)) *fence {
+func newFence(stream, raw net.Conn, stall time.Duration, lost func(error)) *fence {
 	return &fence{Conn: stream, raw: raw, in: wire.NewReader(stream, fromBroker), stall: stall, lost: lost, failed: make(chan error, 1)}
 }
 
@@ -131,10 +131,13 @@ func (f *fence) Close() (err error) {
 	return err
 }
 
-// discard closes the TCP connection under all that is around it, without a word.
+// discard closes the connection under all that is around it, without a word. One within the
+// process holds nothing back that would have to be thrown away.
 func (f *fence) discard() {
 	// SO_LINGER 0. Both fail only on a socket that is closed already.
-	_ = f.raw.SetLinger(0)
+	if tcp, ok := f.raw.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
 	_ = f.raw.Close()
 }
 

@@ -42,11 +42,14 @@ const (
 // errClosed is why a message was not sent on a session that its owner closed.
 var errClosed = errors.New("the session is closed")
 
-// Options says where and as whom to connect. All fields are required but Username
+// Options says where and as whom to connect. All fields are required but Dial, Username
 // and Password, TLS, which mqtts and wss need, and Birth and Born.
 type Options struct {
-	Broker   string                 // mqtt, mqtts, ws or wss://host or host:port; with ws and wss a path
-	ClientID string                 // a broker has one client of a name; the newer one wins
+	Broker   string // mqtt, mqtts, ws or wss://host or host:port; with ws and wss a path
+	ClientID string // a broker has one client of a name; the newer one wins
+	// Dial makes the connection; nil: by TCP, to where Broker says. It is for a broker in this process, which Broker
+	// still names.
+	Dial     func(context.Context) (net.Conn, error)
 	Username string                 // "" for a broker that asks for none
 	Password func() (string, error) // read at each connection; nil for none
 	// TLS says whom to trust and what to show of us. It is asked at each connection,
@@ -65,12 +68,13 @@ type Options struct {
 // A Session is one connection to a broker, from Connect until it is closed or
 // lost. It is safe for concurrent use.
 type Session struct {
-	client paho.Client
-	target target
-	seal   *tls.Config // nil: not sealed
-	device string
-	turn   chan struct{} // held by whoever has a message on its way
-	over   chan struct{} // closed when the session ends
+	client  paho.Client
+	target  target
+	connect func(context.Context) (net.Conn, error)
+	seal    *tls.Config // nil: not sealed
+	device  string
+	turn    chan struct{} // held by whoever has a message on its way
+	over    chan struct{} // closed when the session ends
 
 	mu    sync.Mutex
 	fence *fence // guarded by mu; nil until dialled
@@ -107,7 +111,12 @@ func Connect(ctx context.Context, o Options) (*Session, error) {
 
 // prepare reads the URL, and the files that the options name.
 func prepare(o Options) (s *Session, password string, err error) {
-	s = &Session{device: o.Device, turn: make(chan struct{}, 1), over: make(chan struct{})}
+	s = &Session{device: o.Device, connect: o.Dial, turn: make(chan struct{}, 1), over: make(chan struct{})}
+	if s.connect == nil {
+		s.connect = func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", s.target.addr)
+		}
+	}
 	if s.target, err = parse(o.Broker); err != nil {
 		return nil, "", err
 	}
@@ -157,7 +166,7 @@ func (s *Session) clientOptions(ctx context.Context, password string, o Options)
 
 // dial is how paho gets its connection: ours, with the fence around it.
 func (s *Session) dial(ctx context.Context) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", s.target.addr)
+	raw, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +175,7 @@ func (s *Session) dial(ctx context.Context) (net.Conn, error) {
 		raw.Close()
 		return nil, err
 	}
-	f := newFence(stream, raw.(*net.TCPConn), stallTime, s.end)
+	f := newFence(stream, raw, stallTime, s.end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -177,7 +186,7 @@ func (s *Session) dial(ctx context.Context) (net.Conn, error) {
 	return f, nil
 }
 
-// wrap puts around a TCP connection what the target asks for. It never gives less.
+// wrap puts around a connection what the target asks for. It never gives less.
 func (s *Session) wrap(ctx context.Context, raw net.Conn) (net.Conn, error) {
 	// Whoever answers may be silent: then the end of ctx ends it.
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
