@@ -104,4 +104,3 @@ func logIn(t *testing.T, addr, name string, accounts *broker.Accounts) net.Conn 
 	}
 	return conn
 }
-
