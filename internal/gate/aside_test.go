@@ -134,3 +134,63 @@ func TestP12_WhatTheBrokerRefusesHoldsUpNobodyElse(t *testing.T) {
 		b.stop()
 	})
 }
+
+// One connection that ends puts nothing aside, and the waits grow up to a bound; a message
+// that is taken ends it.
+func TestAsideForLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := &sender{tally: newTally(), log: quiet()}, place{"ann", event.Motion}
+		for i, want := range []time.Duration{0, firstAside, 2 * firstAside, 4 * firstAside} {
+			s.doubt(p)
+			if got := max(0, time.Until(s.asides[p].until)); got != want {
+				t.Errorf("after %d connections: aside for %v, want %v", i+1, got, want)
+			}
+		}
+		for range 20 {
+			s.doubt(p)
+		}
+		if got := time.Until(s.asides[p].until); got != lastAside {
+			t.Errorf("in the end: aside for %v, want %v", got, lastAside)
+		}
+		s.trust(p)
+		if s.doubt(p); !s.asides[p].until.IsZero() {
+			t.Error("aside after one connection that ended")
+		}
+	})
+}
+
+// A connection that a revocation cut says nothing of the broker.
+func TestCutIsNoRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sessions []*fakeSession
+		for range 3 {
+			s := newFakeSession()
+			s.publish = func(context.Context, publish.Message) error {
+				<-s.done
+				return errCut
+			}
+			sessions = append(sessions, s)
+		}
+		last := newFakeSession()
+		b := newBench(t, append(sessions, last)...)
+		e := awake(t, b.eye())
+		for i := range sessions {
+			id := b.grant(event.Notice)
+			time.Sleep(time.Second) // what happens now is not before the grant
+			e.see(t, uint32(i+1), event.Start)
+			sessions[i].next(t)
+			if err := b.Revoke(ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		b.grant(event.Notice)
+		time.Sleep(time.Second)
+		e.see(t, 9, event.Start)
+		synctest.Wait()
+		if len(last.took) != 1 || len(b.Status().Broker.Refused) > 0 {
+			t.Errorf("%d messages at once, refused %v", len(last.took), b.Status().Broker.Refused)
+		}
+		b.stop()
+	})
+}

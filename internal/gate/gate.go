@@ -114,6 +114,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	if err := g.keeper.retry(ctx); err != nil {
 		o.Log.Error("what was taken back is not on record, and a restart forgets it: say it again then", "commands", g.Status().Unrecorded.Commands, "error", err)
 	}
+	g.keepLate(ctx)
 	g.account(ctx, g.keeper.clock.Monotonic()-g.accounted)
 	g.keeper.signHead(ctx)
 	return err

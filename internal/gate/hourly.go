@@ -68,6 +68,7 @@ func (g *Gate) chores(ctx context.Context) error {
 				open = now + choreAgain
 			}
 		}
+		g.keepLate(ctx)
 		if now >= expiries {
 			if err := k.expire(ctx); err != nil {
 				expiries = now + choreAgain

@@ -41,6 +41,7 @@ type keeper struct {
 	open     []unrecorded
 	onRecord consent.Policy
 	why      error
+	late     []int64 // leaves that were open, of which there is no receipt yet
 	current  *onItsWay
 	queue    *queue
 	untold   bool      // the last that happened could not be recorded, of which was spoken
@@ -230,7 +231,7 @@ func (k *keeper) narrow(ctx context.Context, began time.Time, c consent.Change, 
 		}
 		acted := max(time.Since(began), time.Microsecond)
 		k.mu.Lock()
-		k.open = append(k.open, unrecorded{c, m.Now, stamp(m), acted})
+		k.open = append(k.open, unrecorded{change: c, at: m.Now, stamp: stamp(m), acted: acted})
 		k.mu.Unlock()
 	}
 	if err := k.catchUp(ctx); err != nil {

@@ -17,6 +17,7 @@ type unrecorded struct {
 	at     time.Time     // when it acted
 	stamp  time.Time     // the same, or none if the clock was not trusted then
 	acted  time.Duration // how long that took
+	late   bool          // it could not be recorded when it acted
 }
 
 // command gives what the owner would say to have it again.
@@ -51,6 +52,12 @@ func (k *keeper) catchUp(ctx context.Context) error {
 		if k.why = err; err == nil {
 			k.open, k.onRecord = slices.Delete(k.open, 0, 1), after
 			k.note(u.change, before, index, u.at)
+			if u.late {
+				k.late = append(k.late, index)
+			}
+		}
+		for i := range k.open {
+			k.open[i].late = k.open[i].late || err != nil
 		}
 		k.mu.Unlock()
 		if err != nil {
@@ -82,6 +89,34 @@ func (k *keeper) retry(ctx context.Context) error {
 		k.log.Info("what was taken back is on record now", "acts", n)
 	}
 	return err
+}
+
+// keepLate keeps the receipts of what was recorded later than it acted: whoever asked for
+// it has been told otherwise.
+func (g *Gate) keepLate(ctx context.Context) {
+	k := g.keeper
+	k.mu.Lock()
+	late := k.late
+	k.late = nil
+	var over []consent.GrantID
+	for id, m := range k.marks {
+		if slices.Contains(late, m.ended) {
+			over = append(over, id)
+		}
+	}
+	paused := slices.Contains(late, k.pauseAt.given)
+	k.mu.Unlock()
+	slices.Sort(over)
+	for _, id := range over {
+		if _, err := g.Receipt(ctx, id); err != nil {
+			k.log.Warn("no receipt", "grant", id.String(), "error", err)
+		}
+	}
+	if paused {
+		if _, err := g.PauseReceipt(ctx); err != nil && !isRefused(err) { // it may be over
+			k.log.Warn("no receipt of the pause", "error", err)
+		}
+	}
 }
 
 // isOpen reports whether anything is not on record yet.

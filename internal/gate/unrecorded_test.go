@@ -2,6 +2,7 @@ package gate
 
 import (
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ func onFullDisk(t *testing.T) (*bench, *fullDisk, *logged) {
 	disk, log := &fullDisk{}, new(logged)
 	b := newBenchWith(t, func(o *Options) {
 		disk.Ledger, o.Ledger, o.Log = o.Ledger, disk, slog.New(slog.NewTextHandler(log, nil))
+		o.Receipts = &receipt.Store{Dir: t.TempDir()}
 	})
 	b.grant(event.Details)
 	b.grantRing(event.Details)
@@ -142,12 +144,23 @@ func TestP5_RecordedOnceThereIsRoom(t *testing.T) {
 				if on := b.Status().Unrecorded == nil; on != (name == "while it runs") {
 					t.Errorf("on record %v before the end", on)
 				}
+				kept := b.options.Receipts
 				b = restarted(t, b)
+				var names []string // of receipts
+				if all, err := os.ReadDir(kept.Dir); err == nil {
+					for _, f := range all {
+						_, name, _ := strings.Cut(f.Name(), "-")
+						names = append(names, name)
+					}
+				}
+				if want := []string{"g1-withdrawn.txt", "g2-withdrawn.txt", "all-paused.txt"}; tc.room >= 0 && !slices.Equal(names, want) || tc.room < 0 && len(names) > 0 {
+					t.Errorf("receipts %v", names)
+				}
 				p, m := b.Policy()
 				_, paused := p.PausedUntil(m.Now)
-				kept, said := len(p.Recipients()) == 0 && p.Standing(1, m.Now) == consent.Revoked && paused, log.count("a restart forgets it")
-				if want := tc.room >= 0; kept != want || (said == 0) != want {
-					t.Errorf("kept %v, spoken of %d times", kept, said)
+				holds, said := len(p.Recipients()) == 0 && p.Standing(1, m.Now) == consent.Revoked && paused, log.count("a restart forgets it")
+				if want := tc.room >= 0; holds != want || (said == 0) != want {
+					t.Errorf("it holds after a restart: %v; spoken of %d times", holds, said)
 				}
 				b.stop()
 			})
