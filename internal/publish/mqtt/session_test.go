@@ -284,6 +284,30 @@ func TestFenceStopsAWriteInTheKernel(t *testing.T) {
 	}
 }
 
+// Within the process nothing lies between the two ends: once the fence is shut not a byte more arrives.
+func TestFenceWithinTheProcess(t *testing.T) {
+	here, there := net.Pipe()
+	f := newFence(here, here, time.Hour, func(error) {})
+	result := make(chan error)
+	go func() {
+		_, err := f.Write(make([]byte, 1<<20))
+		result <- err
+	}()
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	f.cut()
+	if n, err := there.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("%d bytes arrived after the cut, %v", n, err)
+	}
+	if err := <-result; err == nil {
+		t.Error("a Write that nobody read succeeded")
+	}
+	if n, err := f.Write([]byte("more")); n != 0 || err == nil {
+		t.Errorf("a Write through the shut fence: %d, %v", n, err)
+	}
+}
+
 // TestCloseShutsTheFence: by itself, and not by what paho does when it is told.
 func TestCloseShutsTheFence(t *testing.T) {
 	here, there := tcpPair(t)
