@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"doorbelld/internal/event"
@@ -26,6 +28,10 @@ func inTrixie(t *testing.T, out string, must bool, command ...string) []byte {
 	cmd := exec.CommandContext(t.Context(), "../trixie/in.sh", append([]string{out}, command...)...)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
+	// Nothing of it outlives this process. What is watched for that is the thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	printed, err := cmd.Output()
 	if err != nil && must {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, printed, &complaints)
