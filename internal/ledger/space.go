@@ -86,7 +86,7 @@ func freeSpace(path string) (int64, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, fmt.Errorf("ask how full the disk is: %w", err)
 	}
-	return int64(min(s.Bavail, 1<<40)) * s.Bsize, nil
+	return int64(min(s.Bavail, 1<<40)) * int64(s.Bsize), nil // which is an int32 on some machines
 }
 
 // Room gives ErrFull while so little space is left that nothing is recorded but what narrows; or why
