@@ -54,11 +54,14 @@ release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e $keys ] || keys=/usr/share/keyrings/debian-archive-keyring.pgp
 apt=$root/apt-$release-$arch # of its own: an update takes away what another one's lists had
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
+security=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian-Security' | head -n 1)
+[ -n "$mirror" ] || die "apt's sources name no mirror of Debian (was 'apt-get update' run?)"
 mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/etc"
 for kind in deb deb-src; do
-	echo "$kind [signed-by=$keys] http://deb.debian.org/debian $release main"
-	echo "$kind [signed-by=$keys] http://deb.debian.org/debian $release-updates main"
-	echo "$kind [signed-by=$keys] http://deb.debian.org/debian-security $release-security main"
+	echo "$kind [signed-by=$keys] $mirror $release main"
+	echo "$kind [signed-by=$keys] $mirror $release-updates main"
+	[ -z "$security" ] || echo "$kind [signed-by=$keys] $security $release-security main"
 done >"$apt/etc/sources.list"
 : >"$apt/status"
 # As root, apt would drop to a user who may not write here, and say so.
