@@ -132,11 +132,26 @@ func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 func (s *scene) judge(now *moment, r *region) {
 	const large = 0.1 // of the picture
 	r.needs = begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
-	if r.score < r.needs || r.score >= amply || (now.pts-s.adopted).Seconds() < ghostly {
+	if r.score < r.needs || (now.pts-s.adopted).Seconds() < ghostly {
+		return
+	}
+	if s.leaps() || s.wanders(now.pix, r.box) {
+		r.through = true
+		return
+	}
+	if r.score >= amply {
 		return
 	}
 	behind := s.behind(now.pix, *r)
 	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden() && s.brightens(now.pix, r.box)
+}
+
+// leaps reports whether the light is quite another one than lag ago: then the sensor
+// and the encoder are behind, and what is left of the light has edges too.
+func (s *scene) leaps() bool {
+	const most = 25 // grey levels
+	d := s.light.of(midGrey) - s.then.light.of(midGrey)
+	return d > most || d < -most
 }
 
 // compareWith is look for a frame that is not the last one again.

@@ -116,6 +116,36 @@ func (t structure) stays(area int) bool {
 	return t.squares > 0 && part*t.lost < t.squares && share*t.squares*partSide*partSide >= area
 }
 
+// wanders reports whether nearly all that differs in box is a grey that the scene
+// shows, in this light, within shift pixels: leaves that the wind moves, each its own
+// way, or a camera that shakes. Hardly any thing is as grey as that in all its parts.
+func (s *scene) wanders(frame []float32, box pixelBox) bool {
+	const beyond = 10 // one pixel in so many may be another
+	v := s.view
+	margin := leastChange + overNoise*s.meanNoise()
+	all, new := 0, 0
+	for y := box.y0; y < box.y1; y++ {
+		for x := box.x0; x < box.x1; x++ {
+			if s.different.count(x, y, x+1, y+1) == 0 {
+				continue
+			}
+			all++
+			f := frame[y*v.w+x]
+			near := pixelBox{x, y, x + 1, y + 1}.grow(shift, v.w, v.h)
+			least, most := s.background[y*v.w+x], s.background[y*v.w+x]
+			for ny := near.y0; ny < near.y1; ny++ {
+				for _, b := range s.background[ny*v.w+near.x0 : ny*v.w+near.x1] {
+					least, most = min(least, b), max(most, b)
+				}
+			}
+			if f < s.light.of(least)-margin || f > s.light.of(most)+margin {
+				new++
+			}
+		}
+	}
+	return new*beyond < all
+}
+
 // hidden reports whether most of the pattern behind a region cannot be seen.
 func (t structure) hidden() bool { return t.squares > 0 && 10*t.lost >= 7*t.squares }
 
