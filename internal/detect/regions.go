@@ -37,10 +37,10 @@ type size struct {
 }
 
 // leastSize gives the size from which on things count, for a person so many
-// pixels high. Half hidden, and as narrow as people are, there is a quarter of
-// the square left.
+// pixels high. One fills a fifth of the square, and the head or the legs may look like
+// what is behind them.
 func leastSize(height float64) size {
-	return size{max(4, int(0.75*height)), max(10, int(0.25*height*height))}
+	return size{max(5, int(0.65*height)), max(10, int(0.15*height*height))}
 }
 
 // ghostly is for how long, in s, the place of a thing that was there when the

@@ -135,7 +135,7 @@ func (s *scene) judge(now *moment, r *region) {
 	if r.score < r.needs || (now.pts-s.adopted).Seconds() < ghostly {
 		return
 	}
-	if s.leaps() || s.wanders(now.pix, r.box) {
+	if s.then != nil && leaps(now, s.then) || s.wanders(now.pix, r.box) {
 		r.through = true
 		return
 	}
@@ -148,9 +148,9 @@ func (s *scene) judge(now *moment, r *region) {
 
 // leaps reports whether the light is quite another one than lag ago: then the sensor
 // and the encoder are behind, and what is left of the light has edges too.
-func (s *scene) leaps() bool {
+func leaps(now, then *moment) bool {
 	const most = 25 // grey levels
-	d := s.light.of(midGrey) - s.then.light.of(midGrey)
+	d := now.light.of(midGrey) - then.light.of(midGrey)
 	return d > most || d < -most
 }
 
