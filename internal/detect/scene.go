@@ -24,7 +24,9 @@ const (
 )
 
 const (
-	stillTime  = 2.0                    // s
+	stillTime  = 2.0                    // s …
+	stillYoung = 1.0                    // … and in a scene younger than young, of which one picture is all that was known
+	young      = 3.0                    // s
 	lag        = 200 * time.Millisecond // what moves differs from so long ago
 	longestGap = time.Second            // what is learned from one frame never stands for more
 	patience   = 500 * time.Millisecond // an upheaval that lasts so long is a new scene
@@ -234,6 +236,10 @@ func (s *scene) compare(now, then *moment, dt, age float32) int {
 	quiet, still, moving := rate(learnQuiet), rate(learnStill), dt/(learnMoving+dt)
 	noiseRate, unrest := rate(learnNoise), dt/(learnUnrest+dt)
 	follow := dt / (followLight + dt)
+	enough := float32(stillTime)
+	if age < young {
+		enough = stillYoung
+	}
 	lt, inverse := s.light, 1/s.light.gain
 	// Without an older frame the background stands in for it, and the caller
 	// takes nothing for moving.
@@ -282,7 +288,7 @@ func (s *scene) compare(now, then *moment, dt, age float32) int {
 				moves[x>>6] |= 1 << (x & 63)
 				stillFor[x] = 0
 				back[x] = b + moving*step
-			case stillFor[x] < stillTime:
+			case stillFor[x] < enough:
 				stillFor[x] += dt
 				back[x] = b + moving*step
 			default:
