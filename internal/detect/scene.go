@@ -134,6 +134,9 @@ func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 func (s *scene) judge(now *moment, r *region) {
 	const large = 0.1 // of the picture
 	r.needs = begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
+	if r.area < s.least.whole {
+		r.needs = plainly
+	}
 	if r.score < r.needs || (now.pts-s.adopted).Seconds() < ghostly {
 		return
 	}
