@@ -213,7 +213,7 @@ func (c *cells) count(s *scene, now *moment, r region) {
 		}
 		p := c.firm(k)
 		p.box = c.boundsOf(c.part, s.different)
-		if p.less(s.least) || p.scattered() {
+		if p.less(s.least) || p.scattered() || p.moving*stillParts < p.area {
 			continue
 		}
 		s.judge(now, &p)
