@@ -62,6 +62,7 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 		t := &ts.list[i]
 		t.now, t.covered = -1, false
 		t.frames++
+		t.lately, t.firm = t.lately<<1, t.firm<<1
 		t.missed++
 	}
 	ts.pair(found, now)
