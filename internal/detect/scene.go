@@ -148,7 +148,7 @@ func (s *scene) judge(now *moment, r *region) {
 		return
 	}
 	behind := s.behind(now.pix, *r)
-	r.through = behind.stays(r.area) || (behind.squares > 0 || r.score < plainly) && !behind.hidden(r.area) && s.brightens(now.pix, r.box)
+	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden(r.area) && s.brightens(now.pix, r.box)
 }
 
 // leaps reports whether the light is quite another one than lag ago: then the sensor
