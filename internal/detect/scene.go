@@ -126,8 +126,8 @@ func (s *scene) again(now *moment) bool {
 // before.
 func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 
-// judge says what evidence r needs to be a thing, and whether the scene shows through
-// it. Lights are large, and a large thing has edges enough; and what only brightens,
+// judge says what evidence r needs to be a thing, and whether it is no proof of one
+// since the scene shows through it or the light leaps. Lights are large, and a large thing has edges enough; and what only brightens,
 // from one end to the other, and hides little of what is there, is probably a light
 // unless it is plainly more. In a scene that was only just learned a thing may be part
 // of the background itself, and what shows through it is its own pattern.
@@ -151,8 +151,8 @@ func (s *scene) judge(now *moment, r *region) {
 	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden(r.area) && s.brightens(now.pix, r.box)
 }
 
-// leaps reports whether the light is quite another one than lag ago: then the sensor
-// and the encoder are behind, and what is left of the light has edges too.
+// leaps reports whether the light now is quite another one than it was then: the
+// exposure and the encoder lag behind such a step, and what that leaves has edges.
 func leaps(now, then *moment) bool {
 	const most = 25 // grey levels
 	d := now.light.of(midGrey) - then.light.of(midGrey)
