@@ -16,18 +16,16 @@ func newBitmap(w, h int) bitmap {
 
 func (b bitmap) row(y int) []uint64 { return b.words[y*b.stride:][:b.stride] }
 
-// count gives how many bits are set in [x0,x1)×[y0,y1).
+// count gives how many bits are set in [x0,x1)×[y0,y1); x1-x0 is at most 64.
 func (b bitmap) count(x0, y0, x1, y1 int) int {
 	n := 0
 	for y := y0; y < y1; y++ {
-		for x := x0; x < x1; x += 64 {
-			n += bits.OnesCount64(b.run(x, min(x+64, x1), y))
-		}
+		n += bits.OnesCount64(b.run(x0, x1, y))
 	}
 	return n
 }
 
-// run gives the bits [x0,x1) of row y, the first one lowest; x1-x0 is at most 64.
+// run gives the bits [x0,x1) of row y, the first one lowest.
 func (b bitmap) run(x0, x1, y int) uint64 {
 	row := b.row(y)
 	v := row[x0/64] >> (x0 % 64)

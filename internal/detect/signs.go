@@ -66,23 +66,11 @@ func (s *scene) stirs(b pixelBox) (in, elsewhere float64, ok bool) {
 	return share(0), max(share(1), share(2)), true
 }
 
-// differs counts the pixels in b that are not as the scene is, if that can be said.
-func (s *scene) differs(b pixelBox) int {
-	if s.then == nil || s.upset {
-		return 0
-	}
-	return s.different.count(b.x0, b.y0, b.x1, b.y1)
-}
-
 // signs notes which of the tracks that were not seen lately stir where they were
-// last, and where something is that was not there before; stirs is scene.stirs for
-// fractions of the picture, and differs scene.differs.
-func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere float64, ok bool), differs func(event.Box) int) {
+// last; stirs is scene.stirs for fractions of the picture.
+func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere float64, ok bool)) {
 	for i := range ts.list {
 		t := &ts.list[i]
-		if t.id != 0 && 2*differs(t.place) >= t.area {
-			t.differs = now
-		}
 		unseen := now - t.seen
 		if t.id == 0 || unseen <= stirsFrom || now-t.wentAt > lingers || t.everywhere() || ts.occupied(t.place) {
 			t.stir = [2]float64{}
@@ -125,15 +113,6 @@ func (t *track) mayBe(s *spotting, now time.Duration) bool {
 	place.X, place.W = place.X-beyond*place.W, place.W*(1+2*beyond)
 	place.Y, place.H = place.Y-beyond*place.H, place.H*(1+2*beyond)
 	return (t.stays(now) || halts) && now-t.wentAt <= lingers && inside(place, s.box.Centre())
-}
-
-// rests reports whether t stopped a moment ago and something is still there: until
-// that is learned nobody can tell whether it goes on. One that reached to the edge of
-// the picture may have left by it, and put something down.
-func (t *track) rests(now time.Duration) bool {
-	const edge = 0.01
-	whole := t.place.X > edge && t.place.Y > edge && t.place.X+t.place.W < 1-edge && t.place.Y+t.place.H < 1-edge
-	return whole && now-t.seen <= resting && now-t.differs <= gone
 }
 
 // everywhere reports whether t took so much of the picture that there is too

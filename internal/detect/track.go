@@ -15,7 +15,6 @@ const (
 	forgiven  = 400 * time.Millisecond // how long an unproven track may be unseen
 	gone      = 2 * time.Second        // how long a proven one may be unseen before it ends
 	hidden    = 4 * time.Second        // …and while something else covers its place
-	resting   = 5 * time.Second        // …and if what stands in its place was not there before
 	zoneProof = 500 * time.Millisecond // how long it must stand in another zone before that is told
 	tellEvery = 10 * time.Second       // between updates that tell of a new place in the same zone
 	stopping  = 10 * time.Second       // how long less and less of a track may move before it is taken to have become small
@@ -33,12 +32,10 @@ type track struct {
 	// less of it moves.
 	place   event.Box
 	placeAt time.Duration
-	area    int           // pixels that differed there
 	wentAt  time.Duration // when it was last seen to go somewhere, or all of it
 	stir    [2]float64    // shares of the pixels that stir: there, and elsewhere
 	stirAt  time.Duration // when they were taken last
 	stirred time.Duration // when he stirred there last
-	differs time.Duration // when its place last was not as the scene is
 	id      uint32        // 0 until it is proven
 	box     event.Box
 	vx, vy  float64 // of its centre, picture widths and heights a second
@@ -66,7 +63,7 @@ type track struct {
 }
 
 func newTrack(s spotting, now time.Duration) track {
-	t := track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, area: s.area, wentAt: now, seen: now, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
+	t := track{key: s.by, box: s.box, whole: s.box, wholeAt: now, place: s.box, placeAt: now, wentAt: now, seen: now, score: s.score, zone: s.zone, nextZone: s.zone, since: now, now: -1}
 	t.begin(s, now)
 	return t
 }
@@ -143,7 +140,7 @@ func (t *track) follow(s spotting, now time.Duration) {
 			t.wentAt = now
 		}
 		if all || now-t.placeAt > stopping {
-			t.place, t.placeAt, t.area = s.box, now, s.area
+			t.place, t.placeAt = s.box, now
 		}
 	}
 	t.box, t.seen = s.box, now
@@ -186,7 +183,7 @@ func (t *track) over(now time.Duration) bool {
 		return false
 	case t.id == 0:
 		return t.missed >= 2 && unseen > forgiven
-	case t.stays(now) || t.rests(now):
+	case t.stays(now):
 		return false
 	case t.covered:
 		return unseen > hidden

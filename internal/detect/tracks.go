@@ -24,7 +24,6 @@ type spotting struct {
 
 	own    event.Box // of this region alone; box grows when others join it
 	moving int       // pixels that move
-	area   int       // pixels that differ
 }
 
 // tracks follows what moves. Spottings are given to tracks greedily, best pair
@@ -260,7 +259,6 @@ func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox)
 			whole.px = whole.px.union(found[k].px)
 			whole.box, whole.zone = place(whole.px)
 			whole.score = max(whole.score, found[k].score)
-			whole.area += found[k].area
 			found[k].taken, found[k].by = true, t.key
 			break
 		}

@@ -62,7 +62,6 @@ type Watcher struct {
 	place  func(pixelBox) (event.Box, int) // bound once: a method value would allocate
 	stands func(event.Box) (int, bool)     // as well
 	stirs  func(event.Box) (float64, float64, bool)
-	unlike func(event.Box) int
 	found  []spotting
 	known  []Sighting // what there is to tell, wanted or not
 	out    []Sighting
@@ -89,7 +88,7 @@ func New(o Options) (*Watcher, error) {
 		opts: o, tracks: newTracks(), things: newThings(), teller: newTeller(), last: -1,
 		found: make([]spotting, 0, maxRegions), known: make([]Sighting, 0, 2*(maxTracks+maxObjects)), out: make([]Sighting, 0, 2*(maxTracks+maxObjects)),
 	}
-	w.place, w.stands, w.stirs, w.unlike = w.locate, w.standing, w.stirring, w.differing
+	w.place, w.stands, w.stirs = w.locate, w.standing, w.stirring
 	w.tracks.heir = func(b event.Box) uint32 { return w.things.heir(&w.tracks, b) }
 	return w, nil
 }
@@ -124,7 +123,7 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 	w.found = w.found[:0]
 	regions, fresh := w.scene.look(l, pts)
 	for _, r := range regions {
-		s := spotting{px: r.box, score: r.score, moving: r.moving, area: r.area, sure: w.scene.sure(r), through: r.through}
+		s := spotting{px: r.box, score: r.score, moving: r.moving, sure: w.scene.sure(r), through: r.through}
 		s.box, s.zone = w.locate(r.box)
 		s.own = s.box
 		w.found = append(w.found, s)
@@ -135,7 +134,7 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 		w.tell()
 	}
 	if fresh {
-		w.tracks.signs(pts, w.stirs, w.unlike)
+		w.tracks.signs(pts, w.stirs)
 	}
 	w.things.hold(&w.tracks, w.teller.wanted)
 	if fresh {
@@ -218,11 +217,6 @@ func (w *Watcher) standing(b event.Box) (zone int, ok bool) {
 // stirring is scene.stirs for fractions of the picture.
 func (w *Watcher) stirring(b event.Box) (in, elsewhere float64, ok bool) {
 	return w.scene.stirs(w.scene.view.pixels(b))
-}
-
-// differing is scene.differs for fractions of the picture.
-func (w *Watcher) differing(b event.Box) int {
-	return w.scene.differs(w.scene.view.pixels(b))
 }
 
 // pixels gives the working pixels that b touches.
