@@ -10,7 +10,7 @@ const (
 	goesOn  = 0.15
 	firmly  = 0.45 // for a part of a region to be taken for a thing by itself
 	fairly  = 0.35 // for a large region to begin a track
-	plainly = 0.50 // for one that only brightens
+	plainly = 0.50 // for one that only brightens, or is smaller than a person of the least size is
 	amply   = 0.60 // for one that leaves the scene's pattern as it was to count all the same
 )
 

@@ -168,6 +168,38 @@ func TestScattered(t *testing.T) {
 
 // Two things that are one region for a while are two again afterwards, whatever
 // the picture does: here the spottings are made up.
+// What is told of must have been seen lately, however long it was hidden before that;
+// and what begins in many places at once must go on for longer than one thing.
+func TestProof(t *testing.T) {
+	walks := func(n int, seen func(frame int) bool, others int) (at int) {
+		ts := newTracks()
+		for k := range n {
+			var found []spotting
+			if seen(k) {
+				found = append(found, spotting{box: event.Box{X: 0.1 + 0.01*float64(k), Y: 0.4, W: 0.05, H: 0.2}, score: 0.9, sure: true})
+			}
+			for o := range others {
+				found = append(found, spotting{box: event.Box{X: 0.3 + 0.2*float64(o), Y: 0.05, W: 0.04, H: 0.1}, score: 0.9, sure: true})
+			}
+			if out := ts.step(found, time.Duration(k)*100*time.Millisecond, func(pixelBox) (event.Box, int) { return event.Box{}, 0 }, nil); len(out) > 0 {
+				return k
+			}
+		}
+		return -1
+	}
+	always := func(int) bool { return true }
+	if at := walks(20, always, 0); at != 3 {
+		t.Errorf("seen all the time: told in frame %d", at)
+	}
+	if at := walks(20, always, 3); at < 4 || at > 6 {
+		t.Errorf("one of four at once: told in frame %d", at)
+	}
+	half := func(k int) bool { return k%2 == 0 || k >= 20 }
+	if at := walks(40, half, 0); at < 20 || at > 26 {
+		t.Errorf("seen half of the time for two seconds, and then always: told in frame %d", at)
+	}
+}
+
 func TestTracksWaitBehindOthers(t *testing.T) {
 	place := func(b pixelBox) (event.Box, int) {
 		return event.Box{X: float64(b.x0) / 100, Y: float64(b.y0) / 100, W: float64(b.x1-b.x0) / 100, H: float64(b.y1-b.y0) / 100}, 0

@@ -34,13 +34,14 @@ type region struct {
 type size struct {
 	length int // of its longer side
 	area   int
+	whole  int // area below which it may be a part of something else, or nothing
 }
 
 // leastSize gives the size from which on things count, for a person so many
-// pixels high. Half hidden, and as narrow as people are, there is a quarter of
-// the square left.
+// pixels high. One fills a fifth of the square, and the head or the legs may look like
+// what is behind them.
 func leastSize(height float64) size {
-	return size{max(4, int(0.75*height)), max(10, int(0.25*height*height))}
+	return size{max(5, int(0.65*height)), max(10, int(0.15*height*height)), int(0.25 * height * height)}
 }
 
 // ghostly is for how long, in s, the place of a thing that was there when the
@@ -212,7 +213,7 @@ func (c *cells) count(s *scene, now *moment, r region) {
 		}
 		p := c.firm(k)
 		p.box = c.boundsOf(c.part, s.different)
-		if p.less(s.least) || p.scattered() {
+		if p.less(s.least) || p.scattered() || p.moving*stillParts < p.area {
 			continue
 		}
 		s.judge(now, &p)

@@ -24,7 +24,9 @@ const (
 )
 
 const (
-	stillTime  = 2.0                    // s
+	stillTime  = 2.0                    // s …
+	stillYoung = 1.0                    // … and in a scene younger than young, of which one picture is all that was known
+	young      = 3.0                    // s
 	lag        = 200 * time.Millisecond // what moves differs from so long ago
 	longestGap = time.Second            // what is learned from one frame never stands for more
 	patience   = 500 * time.Millisecond // an upheaval that lasts so long is a new scene
@@ -124,19 +126,37 @@ func (s *scene) again(now *moment) bool {
 // before.
 func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 
-// judge says what evidence r needs to be a thing, and whether the scene shows through
-// it. Lights are large, and a large thing has edges enough; and what only brightens,
+// judge says what evidence r needs to be a thing, and whether it is no proof of one
+// since the scene shows through it or the light leaps. Lights are large, and a large thing has edges enough; and what only brightens,
 // from one end to the other, and hides little of what is there, is probably a light
 // unless it is plainly more. In a scene that was only just learned a thing may be part
 // of the background itself, and what shows through it is its own pattern.
 func (s *scene) judge(now *moment, r *region) {
 	const large = 0.1 // of the picture
 	r.needs = begins + (fairly-begins)*min(1, float64(r.box.pixels())/(large*float64(s.view.w*s.view.h)))
-	if r.score < r.needs || r.score >= amply || (now.pts-s.adopted).Seconds() < ghostly {
+	if r.area < s.least.whole {
+		r.needs = plainly
+	}
+	if r.score < r.needs || (now.pts-s.adopted).Seconds() < ghostly {
+		return
+	}
+	if s.then != nil && leaps(now, s.then) || s.wanders(now.pix, r.box) {
+		r.through = true
+		return
+	}
+	if r.score >= amply {
 		return
 	}
 	behind := s.behind(now.pix, *r)
-	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden() && s.brightens(now.pix, r.box)
+	r.through = behind.stays(r.area) || r.score < plainly && !behind.hidden(r.area) && s.brightens(now.pix, r.box)
+}
+
+// leaps reports whether the light now is quite another one than it was then: the
+// exposure and the encoder lag behind such a step, and what that leaves has edges.
+func leaps(now, then *moment) bool {
+	const most = 25 // grey levels
+	d := now.light.of(midGrey) - then.light.of(midGrey)
+	return d > most || d < -most
 }
 
 // compareWith is look for a frame that is not the last one again.
@@ -219,6 +239,10 @@ func (s *scene) compare(now, then *moment, dt, age float32) int {
 	quiet, still, moving := rate(learnQuiet), rate(learnStill), dt/(learnMoving+dt)
 	noiseRate, unrest := rate(learnNoise), dt/(learnUnrest+dt)
 	follow := dt / (followLight + dt)
+	enough := float32(stillTime)
+	if age < young {
+		enough = stillYoung
+	}
 	lt, inverse := s.light, 1/s.light.gain
 	// Without an older frame the background stands in for it, and the caller
 	// takes nothing for moving.
@@ -267,7 +291,7 @@ func (s *scene) compare(now, then *moment, dt, age float32) int {
 				moves[x>>6] |= 1 << (x & 63)
 				stillFor[x] = 0
 				back[x] = b + moving*step
-			case stillFor[x] < stillTime:
+			case stillFor[x] < enough:
 				stillFor[x] += dt
 				back[x] = b + moving*step
 			default:

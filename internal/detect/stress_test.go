@@ -282,31 +282,31 @@ func TestStress(t *testing.T) {
 			t.Logf("%v: late %.1f of %.1f, pieces %d, stray %v, unclosed %v", o.take, o.late, o.due, o.pieces, o.stray, o.unclosed)
 		}
 	}
+	t.Logf("all: %v", &whole)
+	t.Logf("in time: %d of %d things, and %d of %d of the smallest", hard.found, hard.things, tiny.found, tiny.things)
 	// Floors, with a margin to what is reached.
 	for name, s := range rows {
-		most := s.takes / 20
-		if share, ok := lessSure[name]; ok {
-			most = int(share * float64(s.takes))
+		most := s.takes / 24
+		if name == "camera moved" { // a slow turn before what is mostly plain
+			most = s.takes / 8
 		}
 		if s.strayTakes > most {
 			t.Errorf("%s: false starts in %d of %d takes, at most %d are borne", name, s.strayTakes, s.takes, most)
 		}
 	}
-	if 100*hard.found < 95*hard.things || 100*tiny.found < 77*tiny.things {
+	if 100*whole.strayTakes > whole.takes {
+		t.Errorf("false starts in %d of %d takes", whole.strayTakes, whole.takes)
+	}
+	if 100*hard.found < 95*hard.things || 100*tiny.found < 80*tiny.things {
 		t.Errorf("in time: %d of %d things, and %d of %d of the smallest", hard.found, hard.things, tiny.found, tiny.things)
 	}
-	if 100*whole.pieces > 6*whole.things {
+	if 100*whole.pieces > 5*whole.things {
 		t.Errorf("%d of %d visits were told as several", whole.pieces, whole.things)
 	}
 	if whole.unclosed > 0 {
 		t.Errorf("%d takes left something on", whole.unclosed)
 	}
 }
-
-// lessSure are the disturbances that still give more false starts than others, as
-// shares of the takes: a gust in leaves that hardly moved before, headlights with
-// the sharp shadows of posts, and a camera that is turned or shaken.
-var lessSure = map[string]float64{"gust": 0.2, "headlights": 0.15, "camera moved": 0.2, "camera shakes": 0.1}
 
 // TestSmallest holds that the setting means what it says: what is as high as it
 // says, or higher, is found, and what is half as high is not.

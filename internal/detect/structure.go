@@ -98,7 +98,7 @@ func (s *scene) take(t *structure, frame []float32, box pixelBox) {
 	faint, clear := max(plain, noise), max(strong, noise)
 	switch {
 	case v.variance(s.background, box) < faint*faint:
-	case v.loses(s.light, frame, s.background, box):
+	case v.loses(s.light, frame, s.background, box) && !(v.texture(s.background, box) >= faint*faint && v.slopes(frame, s.background, box)):
 		t.lost++
 		t.squares++
 	case v.texture(s.background, box) >= clear*clear:
@@ -116,8 +116,41 @@ func (t structure) stays(area int) bool {
 	return t.squares > 0 && part*t.lost < t.squares && share*t.squares*partSide*partSide >= area
 }
 
-// hidden reports whether most of the pattern behind a region cannot be seen.
-func (t structure) hidden() bool { return t.squares > 0 && 10*t.lost >= 7*t.squares }
+// wanders reports whether nearly all that differs in box is a grey that the scene
+// shows, in this light, within shift pixels: leaves that the wind moves, each its own
+// way, or a camera that shakes. Hardly any thing is as grey as that in all its parts.
+func (s *scene) wanders(frame []float32, box pixelBox) bool {
+	const beyond = 10 // one pixel in so many may be another
+	v := s.view
+	margin := leastChange + overNoise*s.meanNoise()
+	all, new := 0, 0
+	for y := box.y0; y < box.y1; y++ {
+		for x := box.x0; x < box.x1; x++ {
+			if s.different.count(x, y, x+1, y+1) == 0 {
+				continue
+			}
+			all++
+			f := frame[y*v.w+x]
+			near := pixelBox{x, y, x + 1, y + 1}.grow(shift, v.w, v.h)
+			least, most := s.background[y*v.w+x], s.background[y*v.w+x]
+			for ny := near.y0; ny < near.y1; ny++ {
+				for _, b := range s.background[ny*v.w+near.x0 : ny*v.w+near.x1] {
+					least, most = min(least, b), max(most, b)
+				}
+			}
+			if f < s.light.of(least)-margin || f > s.light.of(most)+margin {
+				new++
+			}
+		}
+	}
+	return new*beyond < all
+}
+
+// hidden reports whether most of the pattern behind a region of so many pixels cannot
+// be seen, and that is behind half of it.
+func (t structure) hidden(area int) bool {
+	return t.squares > 0 && 10*t.lost >= 7*t.squares && 2*t.lost*partSide*partSide >= area
+}
 
 // brightens reports whether what differs in box is brighter than it was, all of it.
 func (s *scene) brightens(frame []float32, box pixelBox) bool {
@@ -163,6 +196,27 @@ func (v *view) variance(pix []float32, box pixelBox) float64 {
 		}
 	}
 	return squares/n - sum*sum/n/n
+}
+
+// slopes reports whether frame shows the pattern that background has in box under a
+// light that grows from one side of it to the other, as at the rim of a beam.
+func (v *view) slopes(frame, background []float32, box pixelBox) bool {
+	w, h := float64(box.x1-box.x0), float64(box.y1-box.y0)
+	n, middleX, middleY := w*h, float64(box.x0)+(w-1)/2, float64(box.y0)+(h-1)/2
+	var f, b, ff, fb, bb, fx, bx, fy, by float64
+	for y := box.y0; y < box.y1; y++ {
+		for x := box.x0; x < box.x1; x++ {
+			p, q := float64(frame[y*v.w+x]), float64(background[y*v.w+x])
+			dx, dy := float64(x)-middleX, float64(y)-middleY
+			f, b, ff, fb, bb = f+p, b+q, ff+p*p, fb+p*q, bb+q*q
+			fx, bx, fy, by = fx+p*dx, bx+q*dx, fy+p*dy, by+q*dy
+		}
+	}
+	xx, yy := max(1, n*(w*w-1)/12), max(1, n*(h*h-1)/12) // no pixel is in the middle twice
+	ff -= f*f/n + fx*fx/xx + fy*fy/yy
+	fb -= f*b/n + fx*bx/xx + fy*by/yy
+	bb -= b*b/n + bx*bx/xx + by*by/yy
+	return fb > 0 && 2*fb*fb > ff*bb
 }
 
 // texture is variance without what a slope across box explains.

@@ -75,10 +75,14 @@ func TestThrough(t *testing.T) {
 		through           bool
 	}{
 		{"light on bark", bark, brighter(bark), time.Minute, 12, 0, true},
+		{"the rim of a beam on bark", bark, func(x, y float64) float64 { return bark(x, y) * (1 + (x-48)/16) }, time.Minute, 12, 0, true},
 		{"leaves a pixel and a half off", bark, func(x, y float64) float64 { return bark(x+1.5, y) }, time.Minute, 12, 0, true},
 		{"a thing before bark", bark, plainly, time.Minute, 12, 12, false},
 		{"before what has a faint pattern", shade(0.4), plainly, time.Minute, 12, 12, false},
-		{"a faint pattern that is there", shade(0.4), shade(0.5), time.Minute, 0, 0, false},
+		{"a faint pattern that is there", shade(0.4), func(x, y float64) float64 { return shade(0.5)(x, y) - 20 }, time.Minute, 0, 0, false},
+		{"leaves with a faint pattern, each its own way", shade(0.4), func(x, y float64) float64 { return shade(0.4)(x+2*math.Sin(x), y+2*math.Sin(y)) }, time.Minute, 4, 4, true},
+		{"grey where there is no pattern", shade(0), func(_, _ float64) float64 { return 85 }, time.Minute, 0, 0, false},
+		{"bright where there is no pattern", shade(0), func(_, _ float64) float64 { return 120 }, time.Minute, 0, 0, false},
 		{"a slope and a slope", slope, func(x, _ float64) float64 { return 40 + 3.6*(x-48) }, time.Minute, 0, 0, false},
 		{"itself, as the scene was learned", bark, func(x, y float64) float64 { return bark(x+1.5, y) }, 2 * time.Second, 12, 0, false},
 	} {
@@ -105,6 +109,35 @@ func TestThrough(t *testing.T) {
 		s.judge(now, &r)
 		if got.squares != c.squares || got.lost != c.lost || r.through != c.through {
 			t.Errorf("%s: %d of %d lost, through %v", c.name, got.lost, got.squares, r.through)
+		}
+	}
+}
+
+// What only brightens is a thing if half of it hides a pattern.
+func TestHidden(t *testing.T) {
+	for _, c := range []struct {
+		squares, lost, area int
+		hidden              bool
+	}{
+		{8, 8, 600, true}, {8, 4, 600, false}, {2, 2, 600, false}, {0, 0, 600, false}, {1, 1, 40, true},
+	} {
+		if got := (structure{squares: c.squares, lost: c.lost}).hidden(c.area); got != c.hidden {
+			t.Errorf("%d of %d squares behind %d pixels: %v", c.lost, c.squares, c.area, got)
+		}
+	}
+}
+
+// While the light leaps nothing is proof, and a little more or less light is no leap.
+func TestLightLeaps(t *testing.T) {
+	for _, c := range []struct {
+		now, then light
+		leaps     bool
+	}{
+		{light{1, 0}, light{1, 0}, false}, {light{1.1, 2}, light{1, 0}, false},
+		{light{1.4, 0}, light{1, 0}, true}, {light{1, 0}, light{0.7, 0}, true}, {light{1, 60}, light{1, 0}, true},
+	} {
+		if got := leaps(&moment{light: c.now}, &moment{light: c.then}); got != c.leaps {
+			t.Errorf("from %v to %v: %v", c.then, c.now, got)
 		}
 	}
 }

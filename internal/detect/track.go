@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"math/bits"
 	"time"
 
 	"doorbelld/internal/event"
@@ -42,8 +43,9 @@ type track struct {
 	seen    time.Duration
 	missed  int         // frames since it was seen
 	hits    int         // frames it was seen in, …
-	firm    int         // … in so many of them firmly as a thing …
-	frames  int         // … of those since it was born
+	frames  int         // … of so many since it was born
+	lately  history     // the last frames that it was seen in, …
+	firm    history     // … and those of them in which it was firmly a thing
 	step    event.Point // its last one, picture widths and heights a second; until it is proven
 	score   float64
 
@@ -68,8 +70,18 @@ func newTrack(s spotting, now time.Duration) track {
 
 // begin lets the proof of the track begin with s.
 func (t *track) begin(s spotting, now time.Duration) {
-	t.born, t.hits, t.frames, t.firm = now, 1, 1, s.firm()
+	t.born, t.hits, t.frames, t.lately, t.firm = now, 1, 1, 1, s.firm()
 }
+
+// A history is a bit for each of the last frames, this one's the lowest.
+type history uint16
+
+// remembered is how many frames count for a proof: who was hidden for a while before is
+// none the less there now.
+const remembered = 10
+
+// count gives in how many of the last frames it was so.
+func (h history) count() int { return bits.OnesCount16(uint16(h & (1<<remembered - 1))) }
 
 // leaps reports whether an unproven track was nowhere near s the last time, and did
 // not go there as far as it had gone before: drops fall beside each other, things
@@ -86,7 +98,7 @@ func (t *track) leaps(s spotting, now time.Duration) bool {
 }
 
 // firm is 1 if s is proof of a thing that hides what is behind it, else 0.
-func (s *spotting) firm() int {
+func (s *spotting) firm() history {
 	if s.sure && !s.through {
 		return 1
 	}
@@ -134,7 +146,8 @@ func (t *track) follow(s spotting, now time.Duration) {
 	t.box, t.seen = s.box, now
 	t.hits++
 	t.missed = 0
-	t.firm += s.firm()
+	t.lately |= 1
+	t.firm |= s.firm()
 	if leaps {
 		t.begin(s, now)
 	}
@@ -150,13 +163,14 @@ func (t *track) follow(s spotting, now time.Duration) {
 // comes and goes.
 func (t *track) proven(clutter float64) bool {
 	long := time.Duration(float64(proof) * min(1+clutter/clutterMuch, longerProof))
-	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 || t.firm < fewest {
+	if t.seen-t.born < long-slack || t.hits < fewest || t.missed > 0 || t.firm.count() < fewest {
 		return false
 	}
+	seen, frames := t.lately.count(), min(t.frames, remembered)
 	if clutter > clutterMuch {
-		return 5*t.hits >= 4*t.frames
+		return 5*seen >= 4*frames
 	}
-	return 3*t.hits >= 2*t.frames
+	return 3*seen >= 2*frames
 }
 
 // over reports whether the track's life has ended by now.

@@ -61,6 +61,7 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 		t := &ts.list[i]
 		t.now, t.covered = -1, false
 		t.frames++
+		t.lately, t.firm = t.lately<<1, t.firm<<1
 		t.missed++
 	}
 	ts.pair(found, now)
@@ -81,6 +82,7 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 			ts.list = append(ts.list, newTrack(*s, now))
 		}
 	}
+	clutter := ts.clutter + float64(ts.newcomers())
 	kept := ts.list[:0]
 	for _, t := range ts.list {
 		switch {
@@ -91,7 +93,7 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 				ts.clutter += min(1, dt*clutterRate) // each drop of rain is seen once, however fast frames come
 			}
 			continue
-		case t.id == 0 && t.now >= 0 && found[t.now].sure && t.proven(ts.clutter):
+		case t.id == 0 && t.now >= 0 && found[t.now].sure && t.proven(clutter):
 			t.id = ts.number(t.box)
 			t.zone, t.told, t.toldAt = t.nextZone, t.box, now
 			out = append(out, t.sighting(event.Start))
@@ -104,6 +106,18 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 	}
 	ts.list = kept
 	return out
+}
+
+// newcomers counts the tracks, but for one, that are not proven yet and look like
+// things.
+func (ts *tracks) newcomers() int {
+	n := 0
+	for i := range ts.list {
+		if t := &ts.list[i]; t.id == 0 && t.firm > 0 {
+			n++
+		}
+	}
+	return max(0, n-1)
 }
 
 // number gives a track that was proven at box its number.
