@@ -37,8 +37,8 @@ const setupPassword = "broker.password"
 var made = []string{
 	ledger.FileName, ledger.FileName + "-wal", ledger.FileName + "-shm", ledger.FileName + "-journal",
 	ledger.FileName + ".new", ledger.FileName + ".new-wal", ledger.FileName + ".new-journal",
-	ledger.KeyName, ledger.KeyName + ".new", ledger.ReserveName, "retained.json", "retained.json.new",
-	"broker", "broker/*.password", "broker/*.password.new", "broker/new-*", "receipts", "receipts/*.txt", "receipts/*.txt.new", "receipts/.new-*",
+	ledger.KeyName, ledger.KeyName + ".new*", ledger.ReserveName, "retained.json", "retained.json.new*",
+	"broker", "broker/*.password", "broker/*.password.new-*", "broker/new-*", "receipts", "receipts/*.txt", "receipts/*.txt.new-*", "receipts/.new-*",
 }
 
 func newReset(g *globals) *cobra.Command {

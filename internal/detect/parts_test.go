@@ -166,8 +166,6 @@ func TestScattered(t *testing.T) {
 	}
 }
 
-// Two things that are one region for a while are two again afterwards, whatever
-// the picture does: here the spottings are made up.
 // What is told of must have been seen lately, however long it was hidden before that;
 // and what begins in many places at once must go on for longer than one thing.
 func TestProof(t *testing.T) {
@@ -200,6 +198,8 @@ func TestProof(t *testing.T) {
 	}
 }
 
+// Two things that are one region for a while are two again afterwards, whatever
+// the picture does: here the spottings are made up.
 func TestTracksWaitBehindOthers(t *testing.T) {
 	place := func(b pixelBox) (event.Box, int) {
 		return event.Box{X: float64(b.x0) / 100, Y: float64(b.y0) / 100, W: float64(b.x1-b.x0) / 100, H: float64(b.y1-b.y0) / 100}, 0

@@ -21,9 +21,12 @@ func (q *quota) fill(now time.Duration) {
 }
 
 // wait gives how long there will be none.
-func (q *quota) wait(now time.Duration) time.Duration {
+func (q *quota) wait(now time.Duration) time.Duration { return q.waitFor(1, now) }
+
+// waitFor gives how long there will be fewer than n.
+func (q *quota) waitFor(n float64, now time.Duration) time.Duration {
 	q.fill(now)
-	return time.Duration(max(0, 1-q.left) / q.perSecond * float64(time.Second))
+	return time.Duration(max(0, n-q.left) / q.perSecond * float64(time.Second))
 }
 
 // owe uses n up, also if there are not so many: what is owed is filled up first.

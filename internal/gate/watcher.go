@@ -117,8 +117,8 @@ func (w *watcher) run(ctx context.Context) error {
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrSpent) {
 			w.keeper.faulted(ctx, faultEye)
 		}
-		// The next one is not to be ended for what this one said.
-		pause(ctx, max(wait, w.allowance.messages.wait(w.keeper.clock.Monotonic())))
+		// The next one is not to be ended for what this one said: it has what it says at its start.
+		pause(ctx, max(wait, w.allowance.messages.waitFor(burst/4, w.keeper.clock.Monotonic())))
 		if ctx.Err() != nil {
 			return nil
 		}

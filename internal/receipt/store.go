@@ -59,7 +59,7 @@ func (s *Store) prune() error {
 	var errs []error
 	for _, e := range entries {
 		switch {
-		case strings.HasSuffix(e.Name(), whole.Fresh), strings.HasPrefix(e.Name(), ".new-"): // the latter of earlier versions
+		case strings.Contains(e.Name(), whole.Fresh):
 			errs = append(errs, os.Remove(filepath.Join(s.Dir, e.Name())))
 		case fileShape.MatchString(e.Name()):
 			kept = append(kept, e.Name())

@@ -5,7 +5,6 @@ package whole
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -14,17 +13,14 @@ import (
 // returns nil, that is on disk. Before, prepare may change owner and mode of the new file;
 // nil leaves them.
 //
-// A crash may leave path with Fresh behind it, which the next Write replaces. Two at once
-// on one path are not safe. An error names the file.
+// Of several at once on one path, one is there in the end. A crash may leave a file whose name is
+// that of path, Fresh, and a number. An error names the file.
 func Write(path string, data []byte, prepare func(*os.File) error) (err error) {
-	fresh := path + Fresh
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+Fresh+"*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
+	fresh := f.Name()
 	if err := fill(f, data, prepare); err != nil {
 		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(fresh)))
 	}
@@ -37,8 +33,8 @@ func Write(path string, data []byte, prepare func(*os.File) error) (err error) {
 	return nil
 }
 
-// Fresh ends the name of a file that is being written.
-const Fresh = ".new"
+// Fresh is in the name of a file that is being written, behind the name it will have.
+const Fresh = ".new-"
 
 func fill(f *os.File, data []byte, prepare func(*os.File) error) error {
 	_, err := f.Write(data)

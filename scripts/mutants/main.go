@@ -6,10 +6,12 @@
 //	go run ./scripts/mutants 'p3-*' p1-no-gate  those of these names
 //
 // It works on copies, never on the tree itself, and on as many at once as there
-// are processors: most of these tests wait more than they work. A patch that no longer applies,
-// a tree that no longer compiles and a test that hangs or does not run prove
-// nothing, and fail the run as a mutant that survives does. A test that is
-// skipped where it runs cannot judge, so its mutants are skipped and counted.
+// are processors: most of these tests wait more than they work. A patch that no
+// longer applies, a tree that no longer compiles and a test that hangs or does not
+// run prove nothing, and fail the run as a mutant that survives does; what proved
+// nothing is tried once more at the end, by itself, as a busy machine can make a
+// sound test fail. A test that is skipped where it runs cannot judge, so its mutants
+// are skipped and counted.
 package main
 
 import (
@@ -96,22 +98,25 @@ func run(ctx context.Context, root, folder string, names []string, limit time.Du
 			fmt.Fprint(w, indent(rest(why)))
 		}
 	}
-	first := func(file string, v verdict, why string, took time.Duration) {
-		mu.Lock()
-		defer mu.Unlock()
-		report(file, v, why, took)
-		if v == killed || v == skipped {
-			counts[v]++
-		} else {
-			again = append(again, file)
-		}
-	}
-	last := func(file string, v verdict, why string, took time.Duration) {
-		report(file, v, "tried again, "+why, took)
+	count := func(file string, v verdict) {
 		counts[v]++
 		if v != killed && v != skipped {
 			alive = append(alive, strings.TrimSuffix(filepath.Base(file), ".patch"))
 		}
+	}
+	first := func(file string, v verdict, why string, took time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(file, v, why, took)
+		if v == broken {
+			again = append(again, file)
+		} else {
+			count(file, v)
+		}
+	}
+	last := func(file string, v verdict, why string, took time.Duration) {
+		report(file, v, "tried again, "+why, took)
+		count(file, v)
 	}
 	for i := range workers {
 		judges.Go(func() { faults[i] = work(ctx, root, limit, queue, first) })

@@ -19,7 +19,7 @@ import (
 )
 
 // serviceLimit is how many seconds the guest has for its two boots and two waits for a
-// watchdog. It took 22 minutes on a machine that was very busy.
+// watchdog. It is emulated, and took ten to 22 minutes.
 const serviceLimit = "3000"
 
 // In two boots with systemd as the first program, what befalls an installed
