@@ -172,6 +172,93 @@ func TestAsideForLonger(t *testing.T) {
 	})
 }
 
+// Of a place that is put aside nothing goes, whatever its wait; a ring goes first, what is too
+// old is settled, and the wait ends with the first of them.
+func TestNextOfAPlace(t *testing.T) {
+	var (
+		now     = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+		late    = now.Add(time.Hour)
+		m       = consent.Moment{Now: now, ClockTrusted: true}
+		ann, bo = place{"ann", event.Motion}, place{"bo", event.Motion}
+		ring    = place{"ann", event.Ring}
+		aside   = map[place]time.Duration{ann: time.Second}
+	)
+	for name, tc := range map[string]struct {
+		rows  []waiting
+		m     consent.Moment
+		index int64
+		rest  time.Duration
+	}{
+		"nothing":             {nil, m, noRow, forever},
+		"all aside":           {[]waiting{{1, false, 1, late, ann}, {2, false, 1, late, ann}}, m, noRow, time.Second},
+		"another place":       {[]waiting{{1, false, 1, late, ann}, {2, false, 1, late, bo}}, m, 2, forever},
+		"a ring":              {[]waiting{{1, false, 1, late, bo}, {2, true, 1, late, ring}}, m, 2, forever},
+		"too old":             {[]waiting{{1, false, 1, late, ann}, {2, false, 1, now, ann}}, m, 2, forever},
+		"soon too old":        {[]waiting{{1, false, 1, now.Add(time.Millisecond), ann}}, m, noRow, time.Millisecond},
+		"a clock not trusted": {[]waiting{{1, false, 1, now, ann}}, consent.Moment{Now: now}, noRow, time.Second},
+	} {
+		q := &queue{rows: tc.rows}
+		index, rest, ok := q.next(tc.m, func(p place) time.Duration { return aside[p] })
+		if index != tc.index || rest != tc.rest || ok != (tc.index != noRow) {
+			t.Errorf("%s: row %d, rest %v, %v", name, index, rest, ok)
+		}
+	}
+}
+
+// An end does not overtake its start because the wait of their place ends while the queue is
+// looked through: the time is taken once.
+func TestP12_TheTimeIsTakenOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		p := place{"ann", event.Motion}
+		s := &sender{asides: map[place]*aside{p: {until: now.Add(time.Second)}}}
+		left := s.leftAside()
+		first := left(p)
+		time.Sleep(time.Minute)
+		if again := left(p); first != time.Second || again != first {
+			t.Errorf("aside for %v, then for %v", first, again)
+		}
+	})
+}
+
+// What was refused and is gone leaves no doubt behind, for the next ring or in the status, and
+// neither does what is long past; a ring waits little.
+func TestNoDoubtRemains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := &strict{forbidden: "/to/ann/ring"}
+		b, _ := strictBench(t, broker, func(*Options) {})
+		if _, err := b.Ring(ctx); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if want := []RefusedPlace{{"ann", event.Ring}}; !slices.Equal(b.Status().Broker.Refused, want) {
+			t.Errorf("refused %v, want %v", b.Status().Broker.Refused, want)
+		}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if r := b.Status().Broker.Refused; len(r) > 0 || b.outcomes()["expired "] != 1 {
+			t.Errorf("after it became too old: refused %v, outcomes %v", r, b.outcomes())
+		}
+		if n := broker.relent(); n < 10 {
+			t.Errorf("tried %d times in a minute", n)
+		}
+		b.stop()
+
+		s, ring := &sender{tally: newTally(), log: quiet()}, place{"ann", event.Ring}
+		for range 20 {
+			s.doubt(ring)
+		}
+		if got := time.Until(s.asides[ring].until); got != lastRingAside {
+			t.Errorf("a ring is put aside for %v", got)
+		}
+		time.Sleep(lastRingAside + lastAside + time.Second)
+		if s.doubt(ring); s.asides[ring].times != 1 || len(s.tally.link.Refused) > 0 {
+			t.Errorf("days later: %d times, refused %v", s.asides[ring].times, s.tally.link.Refused)
+		}
+	})
+}
+
 // A connection that a revocation cut says nothing of the broker.
 func TestCutIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

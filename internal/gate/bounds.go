@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"doorbelld/internal/consent"
 	"doorbelld/internal/event"
 	"doorbelld/internal/ledger"
 )
@@ -65,11 +66,11 @@ type queue struct {
 
 // A waiting message.
 type waiting struct {
-	index     int64 // of its release
-	urgent    bool
-	size      int64
-	deadline  time.Time
-	recipient string // "" if it cannot be read
+	index    int64 // of its release
+	urgent   bool
+	size     int64
+	deadline time.Time
+	place    place // where it goes; zero if it cannot be read
 }
 
 const noRow = -1
@@ -84,9 +85,9 @@ func readQueue(ctx context.Context, l Ledger, b Bounds) (*queue, error) {
 		}
 		out, err := decode[outgoing](row.Payload)
 		if err != nil {
-			out.Recipient = "" // the sender will speak of it
+			out = outgoing{} // the sender will speak of it
 		}
-		q.add(waiting{row.Index, row.Urgent, int64(len(row.Payload)), row.Deadline, out.Recipient})
+		q.add(waiting{row.Index, row.Urgent, int64(len(row.Payload)), row.Deadline, out.place()})
 	}
 	return q, nil
 }
@@ -138,6 +139,33 @@ func (q *queue) victim() (w waiting, ok bool) {
 	return waiting{}, false
 }
 
+// next gives the row that is to be sent at m, if left says for how long others go before those
+// of a place; or, if there is none, how long that will be so at the most.
+func (q *queue) next(m consent.Moment, left func(place) time.Duration) (index int64, rest time.Duration, ok bool) {
+	rest = forever
+	for _, urgent := range []bool{true, false} {
+		for _, w := range q.rows {
+			if w.urgent != urgent {
+				continue
+			}
+			wait := left(w.place)
+			if m.ClockTrusted {
+				wait = min(wait, w.deadline.Sub(m.Now)) // what is too old is settled then
+			}
+			if wait <= 0 {
+				return w.index, forever, true
+			}
+			rest = min(rest, wait)
+		}
+	}
+	return noRow, rest, false
+}
+
+// waitsFor reports whether anything waits that goes to p.
+func (q *queue) waitsFor(p place) bool {
+	return slices.ContainsFunc(q.rows, func(w waiting) bool { return w.place == p })
+}
+
 // claim claims a row for sending. While it is claimed it is not dropped. If ended, it
 // is not to be sent: what became of it is known, and only to be recorded.
 func (k *keeper) claim(index int64) (o outcome, ended bool) {
@@ -174,7 +202,7 @@ func (q *queue) settled(o outcome) {
 	case !ok:
 		q.early[o.Release] = true
 	case ok && o.Result == dropped:
-		q.dropped[w.recipient]++
+		q.dropped[w.place.recipient]++
 	case ok && o.Result == expired:
 		q.late++
 	}
@@ -212,7 +240,11 @@ func (k *keeper) enqueue(ctx context.Context, at time.Time, entries []ledger.Ent
 	k.mu.Lock()
 	k.untold = false
 	for i, e := range entries {
-		k.queue.add(waiting{indexes[i], e.Urgent, int64(len(e.Outbox)), e.Deadline, recipient(i)})
+		p := place{recipient: recipient(i)}
+		if out, err := decode[outgoing](e.Outbox); err == nil {
+			p = out.place()
+		}
+		k.queue.add(waiting{indexes[i], e.Urgent, int64(len(e.Outbox)), e.Deadline, p})
 	}
 	k.mu.Unlock()
 	// What cannot be dropped is on record all the same, and the ledger speaks of itself.

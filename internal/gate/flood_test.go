@@ -205,7 +205,7 @@ func TestStartWithAFullOutbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(rows) != 121 || q.bytes != size || !slices.EqualFunc(q.rows, rows, func(a, b waiting) bool {
-		return a.deadline.Equal(b.deadline.Truncate(time.Microsecond)) && a.index == b.index && a.urgent == b.urgent && a.size == b.size && a.recipient == b.recipient
+		return a.deadline.Equal(b.deadline.Truncate(time.Microsecond)) && a.index == b.index && a.urgent == b.urgent && a.size == b.size && a.place == b.place
 	}) {
 		t.Errorf("after the start %d rows and %d bytes wait, before it %d and %d; or they are others", len(q.rows), q.bytes, len(rows), size)
 	}

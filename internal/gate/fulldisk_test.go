@@ -23,6 +23,7 @@ type fullDisk struct {
 	releases bool // are refused
 	settles  bool // likewise: what was kept for them is used up as well
 	appends  bool // likewise
+	tried    int  // how many revocations were refused since
 	asked    int  // how often it was asked what waits
 }
 
@@ -37,11 +38,31 @@ func (f *fullDisk) fill(releases, settles bool) {
 func (f *fullDisk) fillAppends(full bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.appends = full
+	f.appends, f.tried = full, 0
+}
+
+// Room says that there is none while nothing can be appended.
+func (f *fullDisk) Room() error {
+	if err := f.refuses(&f.appends); err != nil {
+		return err
+	}
+	return f.Ledger.Room()
+}
+
+// revokesTried gives how many revocations were refused since fillAppends.
+func (f *fullDisk) revokesTried() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tried
 }
 
 func (f *fullDisk) Append(ctx context.Context, at time.Time, kind ledger.Kind, body []byte) (int64, error) {
 	if err := f.refuses(&f.appends); err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if kind == ledger.KindRevoke {
+			f.tried++
+		}
 		return 0, err
 	}
 	return f.Ledger.Append(ctx, at, kind, body)
@@ -120,6 +141,26 @@ func TestP5_AFullDiskEndsNoEye(t *testing.T) {
 		disk.fill(false, false)
 		e.see(t, 11, event.Start)
 		s.next(t)
+		b.stop()
+	})
+}
+
+// What was taken back and could not be recorded is tried again every ten minutes on a disk that
+// stays full, and not each second: trying takes space that is kept, and gives it back.
+func TestP5_TriedNowAndThenOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, disk, _ := onFullDisk(t)
+		notOnRecord(t, "a revocation", b.Revoke(ctx, 1))
+		disk.fillAppends(true) // counts from here on
+		const while = time.Hour + choreEvery
+		for range while / choreEvery {
+			b.clock.skip(choreEvery) // which no bubble moves
+			time.Sleep(choreEvery)
+			synctest.Wait()
+		}
+		if n, want := disk.revokesTried(), int(while/choreAgain); n < want || n > want+1 {
+			t.Errorf("tried %d times in %v, want %d", n, while, want)
+		}
 		b.stop()
 	})
 }

@@ -112,7 +112,9 @@ func (g *Gate) Run(ctx context.Context) error {
 	group.Go(func() error { return g.keeper.signHeads(ctx) })
 	err := group.Wait()
 	if err := g.keeper.retry(ctx); err != nil {
-		o.Log.Error("what was taken back is not on record, and a restart forgets it: say it again then", "commands", g.Status().Unrecorded.Commands, "error", err)
+		if u := g.Status().Unrecorded; u != nil { // nil: an act of the owner's has recorded it since
+			o.Log.Error("what was taken back is not on record, and a restart forgets it: say it again then", "commands", u.Commands, "error", err)
+		}
 	}
 	g.keepLate(ctx)
 	g.account(ctx, g.keeper.clock.Monotonic()-g.accounted)

@@ -77,6 +77,17 @@ func (m *inMemory) Outbox(_ context.Context, limit int) ([]ledger.Row, error) {
 	return slices.Clone(m.outbox[:min(limit, len(m.outbox))]), nil
 }
 
+func (m *inMemory) Waiting(_ context.Context, index int64) (ledger.Row, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.outbox {
+		if r.Index == index {
+			return r, true, nil
+		}
+	}
+	return ledger.Row{}, false, nil
+}
+
 func (m *inMemory) Pending(context.Context) iter.Seq2[ledger.Row, error] {
 	return func(yield func(ledger.Row, error) bool) {
 		m.mu.Lock()

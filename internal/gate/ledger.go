@@ -16,6 +16,7 @@ type Ledger interface {
 	Settle(ctx context.Context, at time.Time, index int64, body []byte) error
 	Outbox(ctx context.Context, limit int) ([]ledger.Row, error)
 	Pending(ctx context.Context) iter.Seq2[ledger.Row, error]
+	Waiting(ctx context.Context, index int64) (r ledger.Row, there bool, err error)
 	Leaves(ctx context.Context, from int64, kinds ...ledger.Kind) iter.Seq2[ledger.Leaf, error]
 	HighWater() time.Time
 	Foreign() (index int64, there bool)

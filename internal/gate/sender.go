@@ -379,6 +379,7 @@ func isExpired(row ledger.Row, m consent.Moment) bool {
 
 // sweep settles what expired while there was no broker.
 func (s *sender) sweep(ctx context.Context) {
+	defer s.forget()
 	for {
 		rows, err := s.ledger.Outbox(ctx, sweepRows)
 		if err != nil {

@@ -296,6 +296,9 @@ func (s *scrap) Release(_ context.Context, _ time.Time, entries []ledger.Entry) 
 }
 
 func (s *scrap) Outbox(context.Context, int) ([]ledger.Row, error) { return nil, nil }
+func (s *scrap) Waiting(context.Context, int64) (ledger.Row, bool, error) {
+	return ledger.Row{}, false, nil
+}
 func (s *scrap) Pending(context.Context) iter.Seq2[ledger.Row, error] {
 	return func(func(ledger.Row, error) bool) {}
 }

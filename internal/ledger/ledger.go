@@ -357,6 +357,19 @@ func (l *Ledger) Pending(ctx context.Context) iter.Seq2[Row, error] {
 	}
 }
 
+// Waiting gives the pending row of the release index; there is false if none waits under it.
+func (l *Ledger) Waiting(ctx context.Context, index int64) (r Row, there bool, err error) {
+	if err := l.take(ctx); err != nil {
+		return Row{}, false, err
+	}
+	defer l.give()
+	rows, err := l.rows(ctx, l.stmt.rows, index-1, 1)
+	if err != nil || len(rows) == 0 || rows[0].Index != index {
+		return Row{}, false, err
+	}
+	return rows[0], true, nil
+}
+
 // pending reads the page behind the row last.
 func (l *Ledger) pending(ctx context.Context, last int64) ([]Row, error) {
 	if err := l.take(ctx); err != nil {

@@ -131,6 +131,16 @@ func TestLifeOfARelease(t *testing.T) {
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("outbox (-want +got):\n%s", diff)
 	}
+	for _, w := range want {
+		if r, there, err := l.Waiting(ctx, w.Index); err != nil || !there || !cmp.Equal(r, w) {
+			t.Errorf("row %d: %v, %v, %v", w.Index, r, there, err)
+		}
+	}
+	for _, index := range []int64{0, 1, 4} { // before those that wait, and behind
+		if r, there, err := l.Waiting(ctx, index); err != nil || there {
+			t.Errorf("row %d, which does not wait: %v, %v", index, r, err)
+		}
+	}
 	if rows, err := l.Outbox(ctx, 1); err != nil || !cmp.Equal(rows, want[:1]) {
 		t.Errorf("outbox, one row: %v, %v", rows, err)
 	}
