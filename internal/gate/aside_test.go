@@ -262,38 +262,51 @@ func TestNoDoubtRemains(t *testing.T) {
 // A connection that a revocation cut says nothing of the broker.
 func TestCutIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var sessions []*fakeSession
-		for range 3 {
+		held := func() *fakeSession {
 			s := newFakeSession()
 			s.publish = func(context.Context, publish.Message) error {
 				<-s.done
 				return errCut
 			}
-			sessions = append(sessions, s)
+			return s
 		}
-		last := newFakeSession()
-		b := newBench(t, append(sessions, last)...)
-		e := awake(t, b.eye())
-		for i := range sessions {
-			id := b.grant(event.Notice)
+		first, second, last := held(), held(), newFakeSession()
+		b := newBenchWith(t, twoZones, first, second, last)
+		b.know()
+		const path, lawn = 0, 1
+		grant := func(zone string) consent.GrantID {
+			t.Helper()
+			g, err := b.AddGrant(ctx, Draft{Recipient: "home", Category: event.Motion, Level: event.Notice, Purpose: consent.HomeAutomation,
+				Zones: []string{zone}, Until: time.Now().Add(time.Hour)})
+			if err != nil {
+				t.Fatal(err)
+			}
 			time.Sleep(time.Second) // what happens now is not before the grant
-			e.see(t, uint32(i+1), event.Start)
-			sessions[i].next(t)
+			return g.ID
+		}
+		revoke := func(id consent.GrantID) {
+			t.Helper()
+			synctest.Wait()
 			if err := b.Revoke(ctx, id); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if r := b.Status().Broker.Refused; len(r) > 0 {
+				t.Errorf("refused %v", r)
+			}
 		}
-		if r := b.Status().Broker.Refused; len(r) > 0 {
-			t.Errorf("refused %v", r)
-		}
-		b.grant(event.Notice)
-		time.Sleep(time.Second)
-		e.see(t, 9, event.Start)
-		synctest.Wait()
-		if len(last.took) != 1 {
-			t.Errorf("%d messages at once", len(last.took))
-		}
+		e := awake(t, b.eye())
+		// What waits behind goes to the same place, so that doubts would last.
+		onPath, onLawn := grant("path"), grant("lawn")
+		e.seeIn(t, path, 1, event.Start)
+		first.next(t)
+		e.seeIn(t, lawn, 2, event.Start)
+		revoke(onPath)
+		second.next(t)
+		grant("path")
+		e.seeIn(t, path, 3, event.Start)
+		revoke(onLawn)
+		last.next(t)
 		b.stop()
 	})
 }
