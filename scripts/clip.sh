@@ -19,6 +19,7 @@ if ! [ -e "$clip" ] || ! is_clip "$clip"; then
 	mkdir -p "$cache"
 	work=$(mktemp -d "$cache/.clip-XXXXXX")
 	trap 'rm -rf "$work"' EXIT
+	trap 'exit 1' HUP INT TERM
 	sandbox=
 	# As root, apt would drop to a user who may not write here, and say so.
 	[ "$(id -u)" -ne 0 ] || sandbox='-o APT::Sandbox::User=root'

@@ -281,14 +281,7 @@ func (p *benchPlan) run(ctx context.Context, flags eyeFlags, errOut io.Writer) (
 	if o.IfThere, err = modelFiles(s.Model, s.ModelDir, p.state, p.runtime); err != nil {
 		return nil, err
 	}
-	switch s.Source {
-	case link.ClipFile:
-		o.Files = []string{s.Path}
-	case link.V4L2:
-		o.Devices = []string{s.Path}
-	case link.Rpicam:
-		o.Devices, o.Folders = moduleDevices(), moduleFolders()
-	}
+	showCamera(&o, s)
 	if p.draw != "" {
 		if p.files, err = createDrawn(p.draw); err != nil {
 			return nil, err

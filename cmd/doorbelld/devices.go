@@ -150,25 +150,39 @@ func listDevices(ctx context.Context, flags eyeFlags, errOut io.Writer, configur
 
 // askEye starts an eye that lists what it was given, and waits for its answer.
 func askEye(ctx context.Context, o sandbox.Options) (v link.Inventory, err error) {
-	child, err := sandbox.Start(ctx, o)
-	if errors.Is(err, sandbox.ErrNoFilter) {
-		return v, fmt.Errorf("%w; --%s would run it all the same, and then it could", err, mayTalkFlag)
-	}
+	child, err := startToAsk(ctx, o, listTime)
 	if err != nil {
 		return v, err
 	}
-	defer func() {
-		child.Kill()
-		_ = child.Conn().Close() // it has said all that it has to say
-		_ = child.Wait()
-	}()
-	if err := child.Conn().SetDeadline(time.Now().Add(listTime)); err != nil {
-		return v, err
-	}
+	defer dismiss(child)
 	if v, err = link.ReadInventory(child.Conn()); err != nil {
 		return v, fmt.Errorf("the eye: %w", err)
 	}
 	return v, nil
+}
+
+// startToAsk starts an eye that is asked one thing, and has limit to answer. The caller
+// dismisses it.
+func startToAsk(ctx context.Context, o sandbox.Options, limit time.Duration) (*sandbox.Child, error) {
+	child, err := sandbox.Start(ctx, o)
+	if errors.Is(err, sandbox.ErrNoFilter) {
+		return nil, fmt.Errorf("%w; --%s would run it all the same, and then it could", err, mayTalkFlag)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := child.Conn().SetDeadline(time.Now().Add(limit)); err != nil {
+		dismiss(child)
+		return nil, err
+	}
+	return child, nil
+}
+
+// dismiss ends an eye that has said all that it has to say.
+func dismiss(child *sandbox.Child) {
+	child.Kill()
+	_ = child.Conn().Close()
+	_ = child.Wait()
 }
 
 // namesByID gives the links in folder by the node that they lead to.

@@ -99,14 +99,7 @@ type launcher struct {
 // start starts an eye that is going to be told s.
 func (l *launcher) start(ctx context.Context, s link.Setup) (*sandbox.Child, error) {
 	o := l.shut
-	switch s.Source {
-	case link.V4L2:
-		o.Devices = []string{s.Path}
-	case link.ClipFile:
-		o.Files = []string{s.Path}
-	case link.Rpicam: // looked for anew at each start
-		o.Devices, o.Folders = moduleDevices(), moduleFolders()
-	}
+	showCamera(&o, s)
 	var err error
 	if o.IfThere, err = modelFiles(s.Model, s.ModelDir, l.state, l.runtime); err != nil && err.Error() != l.told {
 		l.told = err.Error()
@@ -168,6 +161,19 @@ func hides(path, state, runtime string) (bool, error) {
 func within(folder, path string) bool {
 	rel, err := filepath.Rel(folder, path)
 	return err == nil && filepath.IsLocal(rel)
+}
+
+// showCamera shows an eye what it needs of the machine for its camera, and nothing else. What
+// a camera module has is looked for anew each time.
+func showCamera(o *sandbox.Options, s link.Setup) {
+	switch s.Source {
+	case link.V4L2:
+		o.Devices = []string{s.Path}
+	case link.ClipFile:
+		o.Files = []string{s.Path}
+	case link.Rpicam:
+		o.Devices, o.Folders = moduleDevices(), moduleFolders()
+	}
 }
 
 // moduleDevices lists what libcamera opens to run a camera module: the media

@@ -73,14 +73,7 @@ func takeStill(ctx context.Context, flags eyeFlags, s link.Setup, errOut io.Writ
 		Program: program, Args: []string{link.StillCommand}, Stage: []string{"/proc/self/exe", shutInName},
 		Stderr: errOut, Unfiltered: flags.mayTalk,
 	}
-	switch s.Source {
-	case link.ClipFile:
-		o.Files = []string{s.Path}
-	case link.V4L2:
-		o.Devices = []string{s.Path}
-	case link.Rpicam:
-		o.Devices, o.Folders = moduleDevices(), moduleFolders()
-	}
+	showCamera(&o, s)
 	for _, path := range []string{p.picture, p.small} {
 		f, err := createNew(path)
 		if err != nil {
@@ -103,23 +96,14 @@ func memoryFolder(pattern string) (string, error) {
 }
 
 func askStill(ctx context.Context, o sandbox.Options, s link.Setup) (v link.Shown, err error) {
-	child, err := sandbox.Start(ctx, o)
+	child, err := startToAsk(ctx, o, stillTime)
 	switch {
-	case errors.Is(err, sandbox.ErrNoFilter):
-		return v, fmt.Errorf("%w; --%s would run it all the same, and then it could", err, mayTalkFlag)
 	case errors.Is(err, fs.ErrNotExist) && s.Source == link.V4L2:
 		return link.Shown{Fault: link.Absent}, nil
 	case err != nil:
 		return v, err
 	}
-	defer func() {
-		child.Kill()
-		_ = child.Conn().Close() // it has said all that it has to say
-		_ = child.Wait()
-	}()
-	if err := child.Conn().SetDeadline(time.Now().Add(stillTime)); err != nil {
-		return v, err
-	}
+	defer dismiss(child)
 	if err := link.WriteStill(child.Conn(), link.Still{Setup: s}); err != nil {
 		return v, err
 	}

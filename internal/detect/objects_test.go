@@ -807,7 +807,7 @@ func TestCrop(t *testing.T) {
 		b := event.Box{X: f.Draw(t, "x"), Y: f.Draw(t, "y")}
 		b.W, b.H = (1-b.X)*max(f.Draw(t, "w"), 0.001), (1-b.Y)*max(f.Draw(t, "h"), 0.001)
 		if b.Validate() != nil {
-			t.Skip()
+			t.Skip("no box: what was drawn is too small")
 		}
 		p := crop(b, width, height)
 		if err := p.Validate(); err != nil {
@@ -938,7 +938,7 @@ func TestP7_CoarseBoxes(t *testing.T) {
 		b := event.Box{X: f.Draw(t, "x"), Y: f.Draw(t, "y")}
 		b.W, b.H = (1-b.X)*f.Draw(t, "w"), (1-b.Y)*f.Draw(t, "h")
 		if b.Validate() != nil {
-			t.Skip()
+			t.Skip("no box: what was drawn is too small")
 		}
 		c := coarse(b)
 		if err := c.Validate(); err != nil {

@@ -57,6 +57,7 @@ kbuild=$(depends "linux-headers-$version" | grep '^linux-kbuild-')
 mkdir -p "$cache"
 work=$(mktemp -d "$cache/.new-XXXXXX")
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 cd "$work"
 
 # As root, apt would drop to a user who may not write here, and say so.
