@@ -156,9 +156,8 @@ func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 		eye.Kill()
 		eye.Conn().Close()
 		writer.Wait()
-		// If it ended by itself say how, not that the link is closed, or reset as it
-		// is by an eye that had not read all.
-		if how := waited(eye); how != nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(how, ErrSpent)) {
+		// If it ended by itself say how, not that the link is closed.
+		if how := waited(eye); how != nil && (hungUp(err) || errors.Is(how, ErrSpent)) {
 			err = how
 		}
 		in.gone(ctx)
@@ -171,12 +170,19 @@ func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 		return err
 	}
 	writer.Go(func() {
-		if err := w.tellWants(ctx, eye.Conn()); err != nil && ctx.Err() == nil {
+		// Of an eye that has gone, listen hears at once.
+		if err := w.tellWants(ctx, eye.Conn()); err != nil && ctx.Err() == nil && !hungUp(err) {
 			w.log.Error("the eye does not listen; it is ended", "error", err)
 			eye.Kill()
 		}
 	})
 	return w.listen(ctx, eye.Conn(), in)
+}
+
+// hungUp reports whether an error of the link says no more than that the other end
+// is closed; it is reset by an eye that had not read all.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // waited gives how an eye ended that was killed. One that a camera's driver holds
