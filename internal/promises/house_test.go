@@ -43,8 +43,15 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, _ := programs(); dir != "" {
+	// Before all: a program that does not compile is no promise that is broken.
+	dir, err := programs()
+	code := 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+	}
+	if dir != "" {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)

@@ -6,7 +6,8 @@
 //	go run ./scripts/mutants 'p3-*' p1-no-gate  those of these names
 //
 // It works on copies, never on the tree itself, and on as many at once as there
-// are processors: most of these tests wait more than they work. A patch that no
+// are processors: most of these tests wait more than they work. What each test says
+// without a patch is asked once, of all tests of a package together. A patch that no
 // longer applies, a tree that no longer compiles and a test that hangs or does not
 // run prove nothing, and fail the run as a mutant that survives does; what proved
 // nothing is tried once more at the end, by itself, as a busy machine can make a
@@ -16,9 +17,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -81,115 +82,143 @@ func run(ctx context.Context, root, folder string, names []string, limit time.Du
 	}
 	slices.Sort(files)
 	files = slices.Compact(files)
-	var (
-		mu      sync.Mutex // guards w, counts, alive and again
-		counts  = map[verdict]int{}
-		alive   []string // those that were not killed
-		again   []string // files of those to be tried once more
-		queue   = make(chan []string)
-		judges  sync.WaitGroup
-		workers = min(runtime.NumCPU(), 4)
-		faults  = make([]error, workers) // of each its own
-	)
-	report := func(file string, v verdict, why string, took time.Duration) {
-		name := strings.TrimSuffix(filepath.Base(file), ".patch")
-		fmt.Fprintf(w, "%-8s %s  %s (%.1fs)\n", v, name, firstLine(why), took.Seconds())
-		if v != killed && v != skipped {
-			fmt.Fprint(w, indent(rest(why)))
+	judges, err := assemble(ctx, root, limit)
+	defer func() {
+		for _, j := range judges {
+			os.RemoveAll(j.tree)
+		}
+	}()
+	if err != nil {
+		return false, fmt.Errorf("copy the tree: %w", err)
+	}
+
+	c := court{w: w, counts: map[verdict]int{}}
+	again := c.hear(ctx, judges, files, "")
+	slices.Sort(again)
+	for _, file := range again { // by itself
+		for _, file := range c.hear(ctx, judges[:1], []string{file}, "tried again, ") {
+			c.count(file, broken)
 		}
 	}
-	count := func(file string, v verdict) {
-		counts[v]++
-		if v != killed && v != skipped {
-			alive = append(alive, strings.TrimSuffix(filepath.Base(file), ".patch"))
-		}
-	}
-	first := func(file string, v verdict, why string, took time.Duration) {
-		mu.Lock()
-		defer mu.Unlock()
-		report(file, v, why, took)
-		if v == broken {
-			again = append(again, file)
-		} else {
-			count(file, v)
-		}
-	}
-	last := func(file string, v verdict, why string, took time.Duration) {
-		report(file, v, "tried again, "+why, took)
-		count(file, v)
-	}
-	for i := range workers {
-		judges.Go(func() { faults[i] = work(ctx, root, limit, queue, first) })
-	}
-	for _, group := range byTest(files) {
-		queue <- group
-	}
-	close(queue)
-	judges.Wait()
-	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
+	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	if len(again) > 0 {
-		slices.Sort(again)
-		queue := make(chan []string, 1)
-		queue <- again
-		close(queue)
-		if err := errors.Join(work(ctx, root, limit, queue, last), ctx.Err()); err != nil {
-			return false, err
-		}
-	}
-	fmt.Fprintf(w, "mutants: %d killed, %d survived, %d broken, %d skipped", counts[killed], counts[survived], counts[broken], counts[skipped])
-	if len(alive) > 0 {
-		fmt.Fprintf(w, ": %s", strings.Join(alive, ", "))
+	fmt.Fprintf(w, "mutants: %d killed, %d survived, %d broken, %d skipped", c.counts[killed], c.counts[survived], c.counts[broken], c.counts[skipped])
+	if len(c.alive) > 0 {
+		fmt.Fprintf(w, ": %s", strings.Join(c.alive, ", "))
 	}
 	fmt.Fprintln(w)
-	return len(alive) == 0, nil
+	return len(c.alive) == 0, nil
 }
 
-// byTest groups patches that name the same test, so that one judge gets them and
-// runs the test without a patch once. A file that cannot be read stands alone.
-func byTest(files []string) [][]string {
-	var groups [][]string
-	at := map[string]int{}
+// assemble gives as many judges as there is work for at once, each with its copy
+// of the tree.
+func assemble(ctx context.Context, root string, limit time.Duration) ([]judge, error) {
+	var judges []judge
+	for range min(runtime.NumCPU(), 4) {
+		tree, err := os.MkdirTemp("", "mutants-")
+		if err != nil {
+			return judges, err
+		}
+		judges = append(judges, judge{tree, limit})
+		if err := copyTree(ctx, root, tree); err != nil {
+			return judges, err
+		}
+	}
+	return judges, nil
+}
+
+// A court collects verdicts.
+type court struct {
+	w      io.Writer
+	mu     sync.Mutex
+	counts map[verdict]int
+	alive  []string // those that were not killed
+}
+
+// hear has the judges try the mutants of these files, and gives those files of
+// which nothing was shown. Of all others it keeps the count.
+func (c *court) hear(ctx context.Context, judges []judge, files []string, prefix string) (nothing []string) {
+	var (
+		packages  [][]mutant // one for each package, with the same tags
+		at        = map[string]int{}
+		unread    = map[string]error{}
+		mutants   = map[string]mutant{}
+		baselines = map[string]baseline{} // by a mutant's key
+	)
 	for _, file := range files {
 		m, err := readMutant(file)
-		if i, known := at[m.key()]; known && err == nil {
-			groups[i] = append(groups[i], file)
+		if err != nil {
+			unread[file] = err
 			continue
 		}
-		if err == nil {
-			at[m.key()] = len(groups)
+		mutants[file] = m
+		id := m.tags + " " + m.pkg
+		if _, known := at[id]; !known {
+			at[id] = len(packages)
+			packages = append(packages, nil)
 		}
-		groups = append(groups, []string{file})
+		packages[at[id]] = append(packages[at[id]], m)
 	}
-	return groups
+	share(ctx, judges, packages, func(j judge, ms []mutant) {
+		of := j.unpatched(ctx, ms)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		maps.Copy(baselines, of)
+	})
+	share(ctx, judges, files, func(j judge, file string) {
+		began := time.Now()
+		v, why := broken, ""
+		if err := unread[file]; err != nil {
+			why = "the patch file: " + err.Error()
+		} else {
+			v, why = j.try(ctx, mutants[file], baselines[mutants[file].key()])
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		fmt.Fprintf(c.w, "%-8s %s  %s%s (%.1fs)\n", v, mutantName(file), prefix, firstLine(why), time.Since(began).Seconds())
+		if v != killed && v != skipped {
+			fmt.Fprint(c.w, indent(rest(why)))
+		}
+		if v == broken {
+			nothing = append(nothing, file)
+		} else {
+			c.count(file, v)
+		}
+	})
+	return nothing
 }
 
-// work tries the groups of the queue in a copy of the tree of its own. It takes
-// all of them off the queue, whatever happens.
-func work(ctx context.Context, root string, limit time.Duration, queue <-chan []string, report func(string, verdict, string, time.Duration)) error {
-	temp, err := os.MkdirTemp("", "mutants-")
-	if err == nil {
-		defer os.RemoveAll(temp)
-		err = copyTree(ctx, root, temp)
+func (c *court) count(file string, v verdict) {
+	c.counts[v]++
+	if v != killed && v != skipped {
+		c.alive = append(c.alive, mutantName(file))
 	}
-	j := judge{tree: temp, limit: limit, baseline: map[string]baseline{}}
-	for group := range queue {
-		for _, file := range group {
-			if err != nil || ctx.Err() != nil {
-				continue
+}
+
+func mutantName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".patch") }
+
+// share has each of the works done by a judge who is free.
+func share[T any](ctx context.Context, judges []judge, works []T, do func(judge, T)) {
+	queue := make(chan T, len(works))
+	for _, work := range works {
+		queue <- work
+	}
+	close(queue)
+	var all sync.WaitGroup
+	for _, j := range judges {
+		all.Go(func() {
+			for work := range queue {
+				if ctx.Err() == nil {
+					do(j, work)
+				}
 			}
-			began := time.Now()
-			v, why := j.try(ctx, file)
-			if ctx.Err() == nil {
-				report(file, v, why, time.Since(began))
-			}
-		}
+		})
 	}
-	if err != nil {
-		return fmt.Errorf("copy the tree: %w", err)
-	}
-	return nil
+	all.Wait()
 }
 
 // A verdict is what became of one mutant.
@@ -204,9 +233,8 @@ const (
 
 // A judge tries mutants, one after the other, in a copy of the tree.
 type judge struct {
-	tree     string
-	limit    time.Duration       // for one test
-	baseline map[string]baseline // of each test without a patch, by its arguments
+	tree  string
+	limit time.Duration // for one test
 }
 
 // baseline is what a test does while nothing is taken out.
@@ -216,18 +244,11 @@ type baseline struct {
 }
 
 // try applies a patch, runs its test and takes the patch back.
-func (j *judge) try(ctx context.Context, file string) (v verdict, why string) {
-	m, err := readMutant(file)
-	if err != nil {
-		return broken, "the patch file: " + err.Error()
-	}
-	if b := j.unpatched(ctx, m); b.verdict != killed {
+func (j judge) try(ctx context.Context, m mutant, b baseline) (v verdict, why string) {
+	if b.verdict != killed {
 		return b.verdict, b.why
 	}
-	if out, err := j.git(ctx, "apply", "--check", m.file); err != nil {
-		return broken, "the patch no longer applies\n" + out
-	}
-	if out, err := j.git(ctx, "apply", m.file); err != nil {
+	if out, err := j.git(ctx, "apply", m.file); err != nil { // all of it or nothing
 		return broken, "the patch no longer applies\n" + out
 	}
 	defer func() {
@@ -236,14 +257,14 @@ func (j *judge) try(ctx context.Context, file string) (v verdict, why string) {
 		}
 	}()
 
-	compile := exec.CommandContext(ctx, "go", "list", "-export", "-tags", m.tags, "./...") // compiles all, and links nothing
-	compile.Dir = j.tree
-	var complaints strings.Builder
-	compile.Stderr = &complaints
-	if err := compile.Run(); err != nil {
-		return broken, "the tree does not compile with it\n" + complaints.String()
+	r, p, why := j.test(ctx, m.tags, m.pkg, j.limit, m.pattern())
+	if why != "" {
+		return broken, why
 	}
-	t, why := j.test(ctx, m)
+	if p.NoBuild {
+		return broken, "the tree does not compile with it\n" + p.Output
+	}
+	t, why := result(r, p, m)
 	switch {
 	case why != "":
 		return broken, why
@@ -256,36 +277,52 @@ func (j *judge) try(ctx context.Context, file string) (v verdict, why string) {
 	}
 }
 
-// unpatched runs the mutant's test in the tree as it is, once for all mutants
-// that share it.
-func (j *judge) unpatched(ctx context.Context, m mutant) baseline {
-	if b, known := j.baseline[m.key()]; known {
-		return b
+// unpatched runs the tests of mutants, all of one package, in the tree as it is.
+// It gives what each came to, by the mutant's key.
+func (j judge) unpatched(ctx context.Context, ms []mutant) map[string]baseline {
+	var patterns []string
+	for _, m := range ms {
+		if p := m.pattern(); !slices.Contains(patterns, p) {
+			patterns = append(patterns, p)
+		}
 	}
-	b := baseline{verdict: killed}
-	switch t, why := j.test(ctx, m); {
-	case why != "":
-		b = baseline{broken, why}
-	case t.Outcome == gotest.Skip:
-		b = baseline{skipped, m.test + " is skipped here: " + strings.Join(strings.Fields(t.Output), " ")}
-	case t.Outcome != gotest.Pass:
-		b = baseline{broken, m.test + " fails without the patch\n" + t.Output}
+	r, p, why := j.test(ctx, ms[0].tags, ms[0].pkg, j.limit*time.Duration(len(patterns)), strings.Join(patterns, "|"))
+	of := map[string]baseline{}
+	for _, m := range ms {
+		if why != "" {
+			of[m.key()] = baseline{broken, why}
+			continue
+		}
+		b := baseline{verdict: killed}
+		switch t, why := result(r, p, m); {
+		case why != "":
+			b = baseline{broken, why}
+		case t.Outcome == gotest.Skip:
+			b = baseline{skipped, m.test + " is skipped here: " + strings.Join(strings.Fields(t.Output), " ")}
+		case t.Outcome != gotest.Pass:
+			b = baseline{broken, m.test + " fails without the patch\n" + t.Output}
+		}
+		of[m.key()] = b
 	}
-	j.baseline[m.key()] = b
-	return b
+	return of
 }
 
-// test runs the mutant's test in the tree. If there is no such test to judge by,
-// it says why.
-func (j *judge) test(ctx context.Context, m mutant) (t gotest.Test, why string) {
-	r, err := gotest.Run(ctx, j.tree, "-count=1", "-timeout", j.limit.String(), "-tags", m.tags, "-run", m.pattern(), m.pkg)
+// test runs those tests of one package in the tree that the pattern selects. If
+// that shows nothing, it says why. Go vet is left out, for it has its own step.
+func (j judge) test(ctx context.Context, tags, pkg string, limit time.Duration, pattern string) (r gotest.Report, p gotest.Package, why string) {
+	r, err := gotest.Run(ctx, j.tree, "-count=1", "-vet=off", "-timeout", limit.String(), "-tags", tags, "-run", pattern, pkg)
 	if err != nil {
-		return gotest.Test{}, err.Error()
+		return r, p, err.Error()
 	}
 	if len(r.Packages) != 1 {
-		return gotest.Test{}, fmt.Sprintf("%s names %d packages, not one", m.pkg, len(r.Packages))
+		return r, p, fmt.Sprintf("%s names %d packages, not one", pkg, len(r.Packages))
 	}
-	p := r.Packages[0]
+	return r, r.Packages[0], ""
+}
+
+// result finds what the mutant's test came to. If there is no such test to judge
+// by, it says why.
+func result(r gotest.Report, p gotest.Package, m mutant) (t gotest.Test, why string) {
 	if i := slices.IndexFunc(r.Tests, gotest.Test.TimedOut); i >= 0 {
 		return gotest.Test{}, r.Tests[i].Name + " hung\n" + r.Tests[i].Output
 	}
@@ -298,7 +335,7 @@ func (j *judge) test(ctx context.Context, m mutant) (t gotest.Test, why string) 
 	return gotest.Test{}, "there is no " + m.test + " in " + m.pkg
 }
 
-func (j *judge) git(ctx context.Context, args ...string) (string, error) {
+func (j judge) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = j.tree
 	// The copy is no repository; without this, git apply would look for one
