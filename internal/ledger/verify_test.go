@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -608,23 +609,26 @@ func TestP11_ErasedWhileItIsWritten(t *testing.T) {
 	var (
 		writing sync.WaitGroup
 		over    = make(chan struct{})
-		last    int64
+		came    atomic.Int64 // the last leaf
 	)
-	writing.Go(func() {
-		for !t.Failed() {
-			last = add()
-			select {
-			case <-over:
-				return
-			default:
+	for range 8 { // so that one always waits
+		writing.Go(func() {
+			for !t.Failed() {
+				came.Store(add())
+				select {
+				case <-over:
+					return
+				default:
+				}
 			}
-		}
-	})
+		})
+	}
 	done, err := l.Erase(ctx, noon, noon.AddDate(0, 0, 1))
+	last := came.Load()
 	close(over)
 	writing.Wait()
 	if err != nil || done.Bodies < 4*page || last <= done.Leaf {
-		t.Fatalf("%+v, %v, and up to leaf %d: nothing was tried", done, err, last)
+		t.Fatalf("%+v, %v, and up to leaf %d meanwhile: nothing was tried", done, err, last)
 	}
 	for leaf, err := range l.Leaves(ctx, 0) {
 		if err != nil {

@@ -1,3 +1,6 @@
+//go:build !race
+
+// Films are too slow with the race detector; they have a step of their own.
 package main
 
 import (

@@ -62,8 +62,8 @@ var steps = []step{
 	{name: "build doorbelld-eye", cmd: words("go build -o build/doorbelld-eye ./cmd/doorbelld-eye")},
 	{name: "memory of OpenCV", cmd: words("go test -count=1 -tags matprofile ./internal/detect/opencv/...")},
 	{name: "memory of the networks", cmd: words("go test -count=1 -tags matprofile -run TestMemory ./internal/eye")},
-	{name: "damaged backups", cmd: words("go test -count=1 -run TestDamaged ./internal/backup")}, // scrypt is too slow with the race detector
-	{name: "films and clips of motion", cmd: words("go test -count=1 ./internal/detect")},        // the race detector makes them too slow
+	{name: "damaged backups", cmd: words("go test -count=1 -run TestDamaged ./internal/backup")},             // scrypt is too slow with the race detector
+	{name: "films and clips of motion", cmd: words("go test -count=1 ./internal/detect ./scripts/accuracy")}, // likewise
 	{name: "package", cmd: words("go test -count=1 -tags deb -timeout 15m ./scripts/package")},
 	{name: "mutants", cmd: words("go run ./scripts/mutants")},
 	{name: "tests", cmd: words("go test -count=1 -race -timeout 15m ./..."), alone: true},
