@@ -226,7 +226,7 @@ func (p *placing) files() error {
 	if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
-	f, err := os.OpenFile(p.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(p.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640) // it names recipients and hosts
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
@@ -257,6 +257,11 @@ func (p *placing) own() error {
 	for _, path := range all {
 		if err := os.Lchown(path, int(folder.Uid), int(folder.Gid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("giving what was restored to the user of the state folder: %w", err)
+		}
+	}
+	if p.config != "" { // root's, for that user to read
+		if err := os.Lchown(p.path, -1, int(folder.Gid)); err != nil {
+			return fmt.Errorf("letting the user of the state folder read the configuration: %w", err)
 		}
 	}
 	return nil

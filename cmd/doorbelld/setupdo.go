@@ -225,7 +225,10 @@ func (s *firstRun) start(ctx context.Context, runs bool) error {
 	case s.managed:
 		before := []string{"disable", "--now", doctor.GateUnit}
 		if enabled, err := systemctl(ctx, "is-enabled", doctor.GateUnit); err == nil && strings.TrimSpace(enabled) == "enabled" {
-			before = []string{"restart", doctor.GateUnit}
+			before = []string{"stop", doctor.GateUnit}
+			if _, err := systemctl(ctx, "is-active", "--quiet", doctor.GateUnit); err == nil {
+				before = []string{"restart", doctor.GateUnit}
+			}
 		}
 		// The last to be undone: by then the configuration is what it was.
 		s.undo = append([]func() error{func() error { return afterwards(before...) }}, s.undo...)
