@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"time"
@@ -24,7 +25,8 @@ type Window struct {
 // NewWindow gives the one at the socket path. Nothing is dialled yet.
 func NewWindow(path string) *Window { return &Window{path: path, patience: askTime} }
 
-// Who gives the user who made the connection shown. What the porter does not say in
+// Who gives the user who made the connection shown: 65534 if it is one whom the kernel does
+// not name to the porter either. What the porter does not say in
 // some seconds is an error, and for a while everybody after it, so that a porter that
 // hangs holds nobody up who need not be asked about.
 func (w *Window) Who(ctx context.Context, shown *net.UnixConn) (uid int, err error) {
@@ -79,9 +81,9 @@ func (w *Window) ask(ctx context.Context, shown *net.UnixConn, until time.Time) 
 // us itself, so that whoever is asked about is another.
 func decode(said [4]byte) (uid int, err error) {
 	switch n := binary.BigEndian.Uint32(said[:]); {
-	case n == unknown:
-		return 0, errors.New("the porter does not know either")
-	case n == Overflow || ours(int(n)):
+	case n == math.MaxUint32: // so the kernel says that nobody is there
+		return overflow, nil
+	case ours(int(n)):
 		return 0, fmt.Errorf("the porter says that it is user %d, which it cannot be", n)
 	default:
 		return int(n), nil
@@ -95,13 +97,13 @@ func ours(uid int) bool { return uid == 0 || uid == os.Geteuid() }
 func maker(porter *net.UnixConn) (uid int, err error) {
 	raw, err := porter.SyscallConn()
 	if err != nil {
-		return Overflow, err
+		return overflow, err
 	}
 	var who *unix.Ucred
 	var failed error
 	err = raw.Control(func(fd uintptr) { who, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
 	if err := errors.Join(err, failed); err != nil {
-		return Overflow, err
+		return overflow, err
 	}
 	return int(who.Uid), nil
 }

@@ -21,20 +21,14 @@
 // has gone bad, never stands between root and the gate.
 package porter
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 const (
 	askTime  = 5 * time.Second  // for one question: a porter that was just ended is started anew meanwhile
 	restTime = 20 * time.Second // after one that had no answer in that time, nobody is asked
 	idleTime = 5 * time.Second  // how often Serve says that it is alive
 
-	// Overflow is how the kernel calls a user who has no number in the namespace of
-	// whoever asks. There is a user "nobody" of that number too, who is not told from
-	// those, and so nobody is told from him.
-	Overflow = 65534
-
-	unknown = math.MaxUint32 // in place of a user's number, as the kernel has it
+	// overflow is how the kernel calls a user who has no number in the namespace of
+	// whoever asks.
+	overflow = 65534
 )

@@ -55,11 +55,7 @@ func answer(c *net.UnixConn) error {
 	if err := errors.Join(err, unix.Close(shown)); err != nil {
 		return fmt.Errorf("who made the connection: %w", err)
 	}
-	uid := who.Uid
-	if uid == Overflow { // this process is in a namespace itself
-		uid = unknown
-	}
-	if _, err := c.Write(binary.BigEndian.AppendUint32(nil, uid)); err != nil {
+	if _, err := c.Write(binary.BigEndian.AppendUint32(nil, who.Uid)); err != nil {
 		return fmt.Errorf("answering: %w", err)
 	}
 	return nil
