@@ -89,7 +89,7 @@ machine() {
 	fi
 	v4l2-ctl -d $vivid --set-ctrl test_pattern=19,osd_text_mode=2
 	stand
-	journalctl -f -o short-monotonic -u 'doorbelld-*' >>/vm/doorbelld.log 2>&1 &
+	journalctl -f -o short-monotonic -u doorbelld-gate.service -u doorbelld-eye.service -u doorbelld-porter.service >>/vm/doorbelld.log 2>&1 &
 	broker $port
 	mosquitto_sub -h 127.0.0.1 -p $port -t '#' -F '%t %p' >>/vm/heard &
 }
