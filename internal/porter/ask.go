@@ -25,10 +25,10 @@ type Window struct {
 // NewWindow gives the one at the socket path. Nothing is dialled yet.
 func NewWindow(path string) *Window { return &Window{path: path, patience: askTime} }
 
-// Who gives the user who made the connection shown: 65534 if it is one whom the kernel does
-// not name to the porter either. What the porter does not say in
-// some seconds is an error, and for a while everybody after it, so that a porter that
-// hangs holds nobody up who need not be asked about.
+// Who gives the user who made the connection shown: 65534 if it is one whom the kernel
+// does not name to the porter either. What the porter does not say in some seconds is an
+// error, and for a while everybody after it, so that a porter that hangs holds nobody up
+// who need not be asked about.
 func (w *Window) Who(ctx context.Context, shown *net.UnixConn) (uid int, err error) {
 	now := time.Now()
 	if now.Before(w.rest) {

@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -23,11 +24,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a child, which is another user, is to do: to connect to a socket and wait, or to
-// be a porter at a socket who says that everybody is user 4242.
+// What a child is to do: to connect to a socket and wait; to be a porter at a socket who says
+// that everybody is user 4242; to listen at a socket as the gate does, and say of the first who
+// comes whom the kernel names and whom the porter at the socket beside it.
 const (
 	connectVariable = "PORTER_TEST_CONNECT"
 	pretendVariable = "PORTER_TEST_PRETEND"
+	gateVariable    = "PORTER_TEST_GATE"
 )
 
 func TestMain(m *testing.M) {
@@ -55,7 +58,31 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(1)
 	}
+	if path := os.Getenv(gateVariable); path != "" {
+		fmt.Println(asTheGate(path))
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+func asTheGate(path string) (kernel, porter int, err error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err == nil {
+		err = os.Chmod(path, 0o777)
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	fmt.Println("listening")
+	c, err := l.AcceptUnix()
+	if err != nil {
+		return 0, 0, err
+	}
+	if kernel, err = maker(c); err != nil {
+		return 0, 0, err
+	}
+	porter, err = NewWindow(filepath.Join(filepath.Dir(path), "porter.sock")).Who(context.Background(), c)
+	return kernel, porter, err
 }
 
 // socket listens in a folder that others can look into.
@@ -167,6 +194,39 @@ func TestWhoIsThere(t *testing.T) {
 	}
 	if alive.Load() < 100 {
 		t.Errorf("alive %d times after a hundred questions", alive.Load())
+	}
+}
+
+// To a gate in a user namespace as its service makes it, all are one and the same but
+// root and its own user. The porter outside of it knows them.
+func TestAcrossANamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be somebody else")
+	}
+	path, _ := serve(t)
+	owners := filepath.Join(filepath.Dir(path), "owner.sock")
+	gate := exec.Command("/proc/self/exe")
+	gate.Env = []string{gateVariable + "=" + owners}
+	root := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+	gate.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: root, GidMappings: root, Pdeathsig: syscall.SIGKILL}
+	out, err := gate.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gate.Start(); err != nil {
+		t.Skipf("there are no user namespaces here: %v", err)
+	}
+	t.Cleanup(func() {
+		gate.Process.Kill()
+		gate.Wait() // which may fail, as it was killed
+	})
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "listening" {
+		t.Fatalf("%s, %v", lines.Text(), lines.Err())
+	}
+	asAnother(t, connectVariable, owners)
+	if want := fmt.Sprintln(overflow, another, nil); !lines.Scan() || lines.Text()+"\n" != want {
+		t.Errorf("the kernel and the porter say %q, want %q", lines.Text(), want)
 	}
 }
 
