@@ -43,7 +43,7 @@ granted. Nothing granted, nothing sent.
 	root.PersistentFlags().StringVar(&g.config, "config", defaultConfig, "the configuration `FILE`")
 	root.PersistentFlags().StringVar(&g.socket, "socket", "", "the running daemon's socket `FILE` (default: in the runtime folder of the configuration)")
 	root.AddCommand(
-		newRun(&g), newCheck(&g), newShutIn(), newShowStill(), newGate(&g), newLodge(),
+		newRun(&g), newCheck(&g), newShutIn(), newShowStill(), newGate(&g), newLodge(), newPorter(),
 		newSetup(&g), newDoctor(&g), newReset(&g),
 		newRecipient(&g), newGrant(&g), newPause(&g), newResume(&g), newRing(&g), newWhoSees(&g), newReceipt(), newReport(&g), newClock(&g), newStatus(&g),
 		newLedger(&g), newBackup(&g), newRestore(&g), newACL(&g), newBroker(&g), newDevices(&g), newBench(&g), newModels(&g), newVersion(),

@@ -43,15 +43,16 @@ func newRun(g *globals) *cobra.Command {
 		Short: "Watch the camera, and tell what was granted, until stopped",
 		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return daemon(c, g, eye)
+			return daemon(c, g, eye, nil)
 		},
 	}
 	eye.register(c)
 	return c
 }
 
-// daemon is the body of `run` and `gate`.
-func daemon(c *cobra.Command, g *globals, eye eyeFlags) error {
+// daemon is the body of `run` and `gate`. who tells of those whom the kernel does not
+// name; it may be nil.
+func daemon(c *cobra.Command, g *globals, eye eyeFlags, who console.Who) error {
 	cfg, err := g.load()
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func daemon(c *cobra.Command, g *globals, eye eyeFlags) error {
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it as it is
-	return run(ctx, cfg, eye, c.ErrOrStderr())
+	return run(ctx, cfg, eye, who, c.ErrOrStderr())
 }
 
 func (f *eyeFlags) register(c *cobra.Command) {
@@ -68,7 +69,7 @@ func (f *eyeFlags) register(c *cobra.Command) {
 }
 
 // run is the daemon. It returns nil when ctx is done.
-func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (err error) {
+func run(ctx context.Context, cfg *config.Config, eye eyeFlags, who console.Who, out io.Writer) (err error) {
 	log := newLog(out, cfg.Log.Level)
 	eyes, err := eye.source(cfg, log)
 	if err != nil {
@@ -131,7 +132,7 @@ func run(ctx context.Context, cfg *config.Config, eye eyeFlags, out io.Writer) (
 	}
 	group.Go(func() error {
 		return console.Serve(ctx, console.Options{
-			Path: socketPath(cfg), Owner: o, Access: console.Access(cfg.Access), Log: log,
+			Path: socketPath(cfg), Owner: o, Access: console.Access(cfg.Access), Who: who, Log: log,
 			Ready: func() { tell(log, ready) },
 		})
 	})

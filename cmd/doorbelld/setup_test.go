@@ -148,7 +148,7 @@ func setUp(t *testing.T, at int, b *mosquitto.Server) (whole bool, said string) 
 			done <- nil
 			return
 		}
-		done <- run(daemon, cfg, s.eye, io.Discard)
+		done <- run(daemon, cfg, s.eye, nil, io.Discard)
 	}()
 	err := s.run(ctx)
 	close(over)

@@ -326,6 +326,20 @@ func TestBootID(t *testing.T) {
 			t.Errorf("%q is taken for the boot id %q", bad, id)
 		}
 	}
+	// Where the kernel's word cannot be seen the service manager's counts, and nowhere else.
+	t.Setenv(BootVariable, strings.ReplaceAll(otherBoot, "-", ""))
+	if id, err := readBoot(filepath.Join(m.folder, "boot_id")); err == nil {
+		t.Errorf("the manager's word %q goes before the kernel's", id)
+	}
+	if id, err := readBoot(filepath.Join(m.folder, "none")); err != nil || id != otherBoot {
+		t.Errorf("the manager says %q, %v; want %q", id, err, otherBoot)
+	}
+	for _, bad := range []string{"", otherBoot, strings.Repeat("x", 32), strings.Repeat("0", 33)} {
+		t.Setenv(BootVariable, bad)
+		if id, err := readBoot(filepath.Join(m.folder, "none")); err == nil {
+			t.Errorf("the manager's %q is taken for the boot id %q", bad, id)
+		}
+	}
 }
 
 // On the machine at hand: whatever it says, it says it in words and keeps to the mark.

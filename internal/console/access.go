@@ -27,12 +27,12 @@ type Access struct {
 }
 
 // role gives what a user may do, by what the system knows of users and groups at
-// this moment. Whom it does not know is a Stranger.
+// this moment. Whom it does not know is a Stranger, and so is "nobody".
 func (a Access) role(uid int) Role {
 	if uid == 0 || uid == os.Geteuid() {
 		return TheOwner
 	}
-	if a == (Access{}) || uid == nobody {
+	if a == (Access{}) || uid == nobody || uid == overflow {
 		return Stranger
 	}
 	who, err := user.LookupId(strconv.Itoa(uid))

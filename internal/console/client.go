@@ -54,7 +54,7 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	c, err := d.DialContext(ctx, "unix", path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTDIR):
-		return nil, fmt.Errorf("%w: nobody answers at %s; start it with `doorbelld run`, or ask `systemctl status doorbelld`", ErrNotRunning, path)
+		return nil, fmt.Errorf("%w: nobody answers at %s; start it with `doorbelld run`, or ask `systemctl status doorbelld-gate`", ErrNotRunning, path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &Error{Refused, fmt.Sprintf("the socket %s is another user's: ask as root (sudo) or as the user that runs doorbelld, or see `access` in its configuration", path)}
 	}

@@ -76,7 +76,7 @@ func start(t *testing.T, o Owner) (path string) {
 // startAt serves o at path until stop, which gives what Serve gave.
 func startAt(t *testing.T, path string, o Owner) (stop func() error) {
 	t.Helper()
-	l, err := listen(path, Access{})
+	l, err := listen(path, Access{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -521,7 +521,7 @@ func TestSecondDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if _, err := listen(path+"2", Access{}); !errors.Is(err, ErrInUse) {
+	if _, err := listen(path+"2", Access{}, nil); !errors.Is(err, ErrInUse) {
 		t.Errorf("while another one starts: %v", err)
 	}
 }
@@ -542,7 +542,7 @@ func TestWhatIsInTheWayIsKept(t *testing.T) {
 func TestPathsThatAreNone(t *testing.T) {
 	for _, path := range []string{"", "relative.sock", "@abstract", "/" + strings.Repeat("x", 107)} {
 		var e *Error
-		if _, err := listen(path, Access{}); !errors.As(err, &e) || e.Kind != Invalid {
+		if _, err := listen(path, Access{}, nil); !errors.As(err, &e) || e.Kind != Invalid {
 			t.Errorf("listen at %q: %v", path, err)
 		}
 		if _, err := NewClient(path).Status(t.Context()); !errors.As(err, &e) || e.Kind != Invalid {

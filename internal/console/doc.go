@@ -28,7 +28,8 @@
 // header means nothing here.
 //
 // Who may ask is settled by the kernel, which names the user at the other end of each
-// connection: root and the one that runs the daemon, and whom [Access] names. There are no
+// connection: root and the one that runs the daemon, and whom [Access] names. In a user
+// namespace it names the first two alone; about all others a [Who] is asked. There are no
 // passwords. The household may pause and ask who sees what; all that gives something, and
 // all else that is told, is the owner's. Without an Access the socket and the folder
 // made for it are its owner's alone. The package asks the gate and decides nothing

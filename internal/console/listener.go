@@ -22,7 +22,15 @@ const (
 	maxHousehold = 8  // of the household's; more are hung up on, so that they are not in the owner's way
 	maxStrangers = 2  // who are told that they are; so are more of these
 	nobody       = -1 // the user of a connection of whom the kernel does not tell
+
+	// overflow is how the kernel calls all whom it does not name to a process in a user
+	// namespace. The user "nobody", whose number it is elsewhere, is not told from them.
+	overflow = 65534
 )
+
+// A Who says which user made a connection that the kernel does not name to us, until ctx is
+// done. That it cannot be told is an error.
+type Who func(ctx context.Context, c *net.UnixConn) (uid int, err error)
 
 // checkPath refuses what the kernel cannot take as a socket's path, or would
 // take as one outside of the file system.
@@ -41,6 +49,7 @@ func checkPath(path string) error {
 type listener struct {
 	*net.UnixListener // removes the socket on Close
 	access            Access
+	who               Who                    // may be nil
 	slots             map[Role]chan struct{} // never changed
 	closing           context.Context
 	close             context.CancelFunc
@@ -49,7 +58,7 @@ type listener struct {
 // listen makes the socket at path, for those who have access, in a folder that is
 // made if it is not there. The socket of a daemon that died is replaced; that of one
 // that lives is ErrInUse.
-func listen(path string, access Access) (*listener, error) {
+func listen(path string, access Access, who Who) (*listener, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
@@ -82,7 +91,7 @@ func listen(path string, access Access) (*listener, error) {
 	}
 	closing, cancel := context.WithCancel(context.Background())
 	return &listener{
-		UnixListener: l.(*net.UnixListener), access: access, closing: closing, close: cancel,
+		UnixListener: l.(*net.UnixListener), access: access, who: who, closing: closing, close: cancel,
 		slots: map[Role]chan struct{}{
 			TheOwner: make(chan struct{}, maxConns), Household: make(chan struct{}, maxHousehold), Stranger: make(chan struct{}, maxStrangers),
 		},
@@ -164,8 +173,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			<-mine
 			return nil, err
 		}
-		who := caller{uid: peer(c)}
-		who.role = l.access.role(who.uid)
+		who := l.named(peer(c), c)
 		if who.role == TheOwner {
 			return &conn{UnixConn: c, caller: who, leave: sync.OnceFunc(func() { <-mine })}, nil
 		}
@@ -197,6 +205,20 @@ type conn struct {
 type caller struct {
 	uid  int // or nobody
 	role Role
+	why  error // that it cannot be told who; nil with a Stranger whom one knows
+}
+
+// named says who made the connection c, of which the kernel says uid. Root and the user that
+// runs this it names in any case, so that neither waits for anybody else's word.
+func (l *listener) named(uid int, c *net.UnixConn) caller {
+	who := caller{uid: uid}
+	if uid == overflow && l.who != nil {
+		if who.uid, who.why = l.who(l.closing, c); who.why != nil {
+			who.uid = nobody
+		}
+	}
+	who.role = l.access.role(who.uid)
+	return who
 }
 
 func (c *conn) Close() error {

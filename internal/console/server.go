@@ -44,11 +44,12 @@ type Owner interface {
 	EraseLedger(ctx context.Context, before time.Time) (ledger.Erased, error)
 }
 
-// Options is what Serve needs. All fields but Access and Ready are needed.
+// Options is what Serve needs. All fields but Access, Who and Ready are needed.
 type Options struct {
 	Path   string // of the socket, absolute
 	Owner  Owner
 	Access Access
+	Who    Who // asked about those whom the kernel does not name; nil: they are strangers
 	Log    *slog.Logger
 	Ready  func() // called once the owner can connect; may be nil
 }
@@ -68,7 +69,7 @@ const (
 // Owner is not called any more once it has returned. ErrInUse: another daemon has
 // the socket.
 func Serve(ctx context.Context, o Options) error {
-	l, err := listen(o.Path, o.Access)
+	l, err := listen(o.Path, o.Access, o.Who)
 	if err != nil {
 		return err
 	}
@@ -220,6 +221,10 @@ func (r *refusals) one(now time.Time) (count int) {
 // stranger tells now and then that somebody was refused.
 func (h *handler) stranger(who caller) {
 	if n := h.refused.one(time.Now()); n > 0 {
+		if who.why != nil {
+			h.log.Warn("it cannot be told who asked at the owner's socket", "refused", n, "error", who.why)
+			return
+		}
 		h.log.Warn("somebody else asked at the owner's socket", "last_uid", who.uid, "refused", n)
 	}
 }
@@ -265,6 +270,9 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) (int, any) {
 	endpoint := r.Method + " " + r.URL.Path
 	if who.role == Stranger {
 		h.stranger(who)
+		if who.why != nil {
+			return http.StatusServiceUnavailable, &Error{Fault, fmt.Sprintf("it cannot be told who asks, so that only root (sudo) may: %v", who.why)}
+		}
 		return http.StatusForbidden, &Error{Refused, fmt.Sprintf("user %d may not ask here: only root, the user that runs doorbelld and those under `access` in the configuration may", who.uid)}
 	}
 	ask, there := h.endpoints[endpoint]

@@ -49,6 +49,7 @@ func aPi() map[string]string {
 		"/run/systemd/system/.there":                                         "",
 		"/usr/lib/systemd/system/doorbelld-gate.service":                     "[Service]\nUser=doorbelld\n",
 		"/usr/lib/systemd/system/doorbelld-eye.service":                      "[Service]\nUser=doorbelld-eye\nSupplementaryGroups=video render\n",
+		"/usr/lib/systemd/system/doorbelld-porter.service":                   "[Service]\nDynamicUser=yes\n",
 		"/etc/systemd/system/multi-user.target.wants/doorbelld-gate.service": "->/usr/lib/systemd/system/doorbelld-gate.service",
 		"/sys/class/video4linux/video0/device/uevent":                        "DEVTYPE=usb_interface\nDRIVER=uvcvideo\nPRODUCT=46d/826/10\n",
 	}
@@ -207,7 +208,7 @@ func TestSpace(t *testing.T) {
 }
 
 func TestServices(t *testing.T) {
-	states := map[string]UnitState{Units[0]: {"active", "success", 0}, Units[1]: {"active", "success", 0}}
+	states := map[string]UnitState{Units[0]: {"active", "success", 0}, Units[1]: {"active", "success", 0}, Units[2]: {"active", "success", 0}}
 	say := func(unit string) (UnitState, error) { return states[unit], nil }
 	check := func(m *Machine, want ...State) {
 		t.Helper()
@@ -221,19 +222,25 @@ func TestServices(t *testing.T) {
 			}
 		}
 	}
-	check(build(t, aPi()), OK, OK)
+	check(build(t, aPi()), OK, OK, OK)
 	states[Units[1]] = UnitState{"failed", "watchdog", 3}
-	check(build(t, aPi()), OK, Failed)
+	check(build(t, aPi()), OK, Failed, OK)
 	states[Units[1]] = UnitState{"active", "success", 30}
-	check(build(t, aPi()), OK, Warning)
+	check(build(t, aPi()), OK, Warning, OK)
 	states[Units[1]] = UnitState{"inactive", "success", 0}
-	check(build(t, aPi()), OK, Warning)
+	check(build(t, aPi()), OK, Warning, OK)
 	states[Units[1]] = UnitState{"of Anna", "", 0}
-	check(build(t, aPi()), OK, Unknown)
-	check(build(t, with("/usr/lib/systemd/system/doorbelld-eye.service", "")), OK, Failed)
+	check(build(t, aPi()), OK, Unknown, OK)
+	check(build(t, with("/usr/lib/systemd/system/doorbelld-eye.service", "")), OK, Failed, OK)
 	states[Units[1]] = UnitState{"active", "success", 0}
-	check(build(t, with("/etc/systemd/system/multi-user.target.wants/doorbelld-gate.service", "")), Warning, OK)
-	check(build(t, with("/usr/lib/systemd/system/doorbelld-eye.service", "", "/usr/lib/systemd/system/doorbelld-gate.service", "")), Warning)
+	check(build(t, with("/etc/systemd/system/multi-user.target.wants/doorbelld-gate.service", "")), Warning, OK, OK)
+	states[Units[2]] = UnitState{"inactive", "success", 0}
+	check(build(t, aPi()), OK, OK, OK)
+	states[Units[2]] = UnitState{"activating", "success", 0}
+	check(build(t, aPi()), OK, OK, Warning)
+	states[Units[2]] = UnitState{"failed", "exit-code", 9}
+	check(build(t, aPi()), OK, OK, Failed)
+	check(build(t, with("/usr/lib/systemd/system/doorbelld-eye.service", "", "/usr/lib/systemd/system/doorbelld-gate.service", "", "/usr/lib/systemd/system/doorbelld-porter.service", "")), Warning)
 	check(build(t, with("/run/systemd/system/.there", "", "/run/other", "x")), Unknown)
 }
 

@@ -9,14 +9,15 @@ import (
 )
 
 // The services that the package installs. The gate is the one that is enabled: it has
-// the eye started, through a socket, and the eye ends with it.
+// the others started, and they end with it.
 const (
-	GateUnit = "doorbelld-gate.service"
-	EyeUnit  = "doorbelld-eye.service"
+	GateUnit   = "doorbelld-gate.service"
+	EyeUnit    = "doorbelld-eye.service"
+	PorterUnit = "doorbelld-porter.service" // tells the gate who asks, from the first who is not root
 )
 
-// Units are both.
-var Units = []string{GateUnit, EyeUnit}
+// Units are all of them.
+var Units = []string{GateUnit, EyeUnit, PorterUnit}
 
 // unitOf gives the service that runs as a user of the package's.
 var unitOf = map[string]string{ServiceUser: GateUnit, EyeUser: EyeUnit}
@@ -77,7 +78,7 @@ var unitWords = []string{
 	"success", "exit-code", "signal", "core-dump", "watchdog", "timeout", "resources", "protocol", "start-limit-hit", "oom-kill", "condition",
 }
 
-// Service says whether systemd runs both halves, and will after a restart. state is
+// Service says whether systemd runs them all, and will after a restart. state is
 // asked for each unit that is there.
 func (m *Machine) Service(state func(unit string) (UnitState, error)) []Finding {
 	if !m.HasSystemd() {
@@ -96,7 +97,7 @@ func (m *Machine) Service(state func(unit string) (UnitState, error)) []Finding 
 
 func (m *Machine) oneUnit(unit string, there bool, state func(string) (UnitState, error)) Finding {
 	if !there {
-		return Finding{Service, Failed, unit + " is missing, and the other half is there", "install the package again"}
+		return Finding{Service, Failed, unit + " is missing, and others of the package are there", "install the package again"}
 	}
 	s, err := state(unit)
 	if err != nil || !slices.Contains(unitWords, s.Active) {
@@ -113,7 +114,9 @@ func (m *Machine) oneUnit(unit string, there bool, state func(string) (UnitState
 			text += " (" + s.Result + ")"
 		}
 		return Finding{Service, Failed, text, log + ", then `sudo systemctl restart " + unit + "`"}
-	case s.Active != "active" && unit == EyeUnit:
+	case s.Active == "inactive" && unit == PorterUnit: // nobody but root has asked
+		return Finding{Service, OK, text, ""}
+	case s.Active != "active" && unit != GateUnit:
 		return Finding{Service, Warning, text, "the gate has it started: `sudo systemctl restart " + GateUnit + "`, and " + log}
 	case s.Active != "active":
 		return Finding{Service, Warning, text, "`sudo systemctl enable --now " + unit + "`"}
@@ -190,7 +193,7 @@ func (m *Machine) daemon(folder string) bool {
 		return false
 	}
 	return slices.ContainsFunc(strings.Split(cmdline, "\x00"), func(arg string) bool {
-		return arg == "run" || arg == "gate" || arg == "lodge"
+		return arg == "run" || arg == "gate" || arg == "lodge" || arg == "porter"
 	})
 }
 

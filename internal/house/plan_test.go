@@ -70,8 +70,9 @@ var rooms = []room{
 	{"internal/firstrun", talking, []string{"internal/config", "internal/consent", "internal/event", "internal/gate"}},
 	{"internal/doctor", talking, []string{"internal/enum"}},
 	{"internal/lodge", talking, []string{"internal/gate", "internal/link", "internal/enum"}},
+	{"internal/porter", talking, nil},
 	{"cmd/doorbelld", talking, []string{
-		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/lodge", "internal/clock",
+		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/lodge", "internal/porter", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
 		"internal/publish", "internal/publish/mqtt", "internal/publish/broker", "internal/publish/access", "internal/receipt",
 		"internal/doctor", "internal/thumb", "internal/ask", "internal/firstrun", "internal/manual", "internal/whole",
@@ -119,7 +120,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/doorbelld", "internal/manual"},
 	"github.com/coreos/go-systemd/v22":    {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask", "internal/lodge", "cmd/doorbelld"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask", "internal/lodge", "internal/porter", "cmd/doorbelld"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.

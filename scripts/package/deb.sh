@@ -30,7 +30,7 @@ for arch; do
 	mkdir -p "$stage/usr/bin" "$stage/etc/doorbelld" "$doc/examples" \
 		"$lib/systemd/system" "$lib/modules-load.d" "$lib/sysusers.d" "$lib/tmpfiles.d" "$lib/udev/rules.d"
 	ln -s ../lib/doorbelld/doorbelld "$stage/usr/bin/doorbelld"
-	cp configs/systemd/doorbelld-gate.service configs/systemd/doorbelld-eye.service configs/systemd/doorbelld-eye.socket "$lib/systemd/system/"
+	cp configs/systemd/doorbelld-*.service configs/systemd/doorbelld-*.socket "$lib/systemd/system/"
 	cp configs/systemd/modules-load.conf "$lib/modules-load.d/doorbelld.conf"
 	cp configs/systemd/sysusers.conf "$lib/sysusers.d/doorbelld.conf"
 	cp configs/systemd/tmpfiles.conf "$lib/tmpfiles.d/doorbelld.conf"
@@ -50,12 +50,12 @@ for arch; do
 	cp "$work/manual/completion/_doorbelld" "$stage/usr/share/zsh/vendor-completions/"
 	cp "$work/manual/completion/doorbelld.fish" "$stage/usr/share/fish/vendor_completions.d/"
 
-	# What the service of the eye sees as its root: only places to mount to.
+	# What the services of eye and porter see as their root: only places to mount to.
 	root=$lib/doorbelld/root
-	for folder in dev etc/alternatives proc run/udev sys tmp usr var/tmp var/lib/doorbelld/models; do
+	for folder in dev etc/alternatives proc run/udev sys tmp usr/lib/doorbelld var/tmp var/lib/doorbelld/models; do
 		mkdir -p "$root/$folder"
 	done
-	touch "$root/etc/ld.so.cache"
+	touch "$root/etc/ld.so.cache" "$root/usr/lib/doorbelld/doorbelld"
 	for folder in bin sbin lib; do
 		ln -s usr/$folder "$root/$folder"
 	done

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"doorbelld/internal/clock"
 )
 
 const units = "../../configs/systemd"
@@ -19,7 +21,7 @@ func TestExposure(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skipf("systemd judges the units: %v", err)
 	}
-	for unit, most := range map[string]float64{"doorbelld-eye.service": 0.6, "doorbelld-gate.service": 1.4} {
+	for unit, most := range map[string]float64{"doorbelld-eye.service": 0.6, "doorbelld-gate.service": 1.2, "doorbelld-porter.service": 0.4} {
 		// The path, because a machine may have such units installed.
 		said, err := exec.CommandContext(t.Context(), "systemd-analyze", "--no-pager", "security", "--offline=yes", filepath.Join(units, unit)).CombinedOutput()
 		found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(said)
@@ -52,14 +54,15 @@ func settings(t *testing.T, unit string) map[string][]string {
 	return all
 }
 
-// What the figure of systemd does not tell: the eye has cameras and the gate the
-// button's chip, each and nothing else; neither has a capability; no memory is
-// writable and executable; both fit into 512 MB; both have a watchdog, and start
-// again.
+// What the figure of systemd does not tell: the eye has cameras, the gate the
+// button's chip, and the porter nothing; none has a capability; no memory is
+// writable and executable; all fit into 512 MB, have a watchdog, and start again.
 func TestUnits(t *testing.T) {
 	devices := map[string][]string{
 		"doorbelld-eye.service":  {"char-81 rw", "char-media rw", "char-dma_heap rw"},
 		"doorbelld-gate.service": {"char-gpiochip rw"},
+		// No device at all.
+		"doorbelld-porter.service": nil,
 	}
 	var memory int
 	for unit, nodes := range devices {
@@ -85,7 +88,7 @@ func TestUnits(t *testing.T) {
 		}
 	}
 	if memory == 0 || memory > 384 { // the system needs some of the 512 MB
-		t.Errorf("the two may take %d MB", memory)
+		t.Errorf("they may take %d MB", memory)
 	}
 	eye := settings(t, "doorbelld-eye.service")
 	for key, want := range map[string]string{
@@ -107,12 +110,27 @@ func TestUnits(t *testing.T) {
 	if gate := settings(t, "doorbelld-gate.service"); !slices.Equal(gate["RestartPreventExitStatus"], []string{"78"}) {
 		t.Errorf("the gate is not started again after %q", gate["RestartPreventExitStatus"])
 	}
-	// In a user namespace of its own it could not tell its owner from anybody.
-	if gate := settings(t, "doorbelld-gate.service"); gate["PrivateUsers"] != nil {
-		t.Errorf("the gate has PrivateUsers=%q", gate["PrivateUsers"])
+	// In a user namespace the gate cannot tell its owner from anybody, and the porter, who
+	// has nothing else, is in none.
+	if gate := settings(t, "doorbelld-gate.service"); !slices.Equal(gate["PrivateUsers"], []string{"yes"}) || !strings.Contains(strings.Join(gate["Wants"], " "), "doorbelld-porter.socket") {
+		t.Errorf("the gate has PrivateUsers=%q and wants %q", gate["PrivateUsers"], gate["Wants"])
+	} else if !slices.Equal(gate["ProcSubset"], []string{"pid"}) || !slices.Contains(gate["Environment"], clock.BootVariable+"=%b") {
+		t.Errorf("the gate sees of /proc %q, and is told %q", gate["ProcSubset"], gate["Environment"])
 	}
-	if socket := settings(t, "doorbelld-eye.socket"); !slices.Equal(socket["SocketMode"], []string{"0600"}) || !slices.Equal(socket["SocketUser"], []string{"doorbelld"}) {
-		t.Errorf("who may ask for an eye: %q", socket)
+	porter := settings(t, "doorbelld-porter.service")
+	for key, want := range map[string][]string{
+		"PrivateUsers": nil, "DynamicUser": {"yes"}, "User": nil, "SupplementaryGroups": nil, "PrivateNetwork": {"yes"}, "IPAddressDeny": {"any"},
+		"RestrictAddressFamilies": {"AF_UNIX"}, "PrivateDevices": {"yes"}, "RootDirectory": {"/usr/lib/doorbelld/root"},
+		"BindReadOnlyPaths": {"/usr/lib/doorbelld/doorbelld"}, "BindPaths": nil, "StateDirectory": nil, "RuntimeDirectory": nil, "LogsDirectory": nil,
+	} {
+		if !slices.Equal(porter[key], want) {
+			t.Errorf("the porter has %s=%q, want %q", key, porter[key], want)
+		}
+	}
+	for _, name := range []string{"doorbelld-eye.socket", "doorbelld-porter.socket"} {
+		if socket := settings(t, name); !slices.Equal(socket["SocketMode"], []string{"0600"}) || !slices.Equal(socket["SocketUser"], []string{"doorbelld"}) {
+			t.Errorf("who may ask at %s: %q", name, socket)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ another() { # COMMAND OLD - COMMAND prints something, and not OLD
 }
 gate_pid() { pid gate.service; }
 lodge_pid() { pid eye.service; }
+porter_pid() { pid porter.service; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 active() { systemctl --quiet is-active "doorbelld-$1"; }
 camera() { doorbelld status | grep -q "^camera.*$1"; }
@@ -88,7 +89,7 @@ machine() {
 	fi
 	v4l2-ctl -d $vivid --set-ctrl test_pattern=19,osd_text_mode=2
 	stand
-	journalctl -f -o short-monotonic -u doorbelld-gate.service -u doorbelld-eye.service >>/vm/doorbelld.log 2>&1 &
+	journalctl -f -o short-monotonic -u doorbelld-gate.service -u doorbelld-eye.service -u doorbelld-porter.service >>/vm/doorbelld.log 2>&1 &
 	broker $port
 	mosquitto_sub -h 127.0.0.1 -p $port -t '#' -F '%t %p' >>/vm/heard &
 }
@@ -160,10 +161,26 @@ if ! [ -e /var/lib/vm-rebooted ]; then
 		grep -E '^VmRSS:' /proc/"$(lodge_pid)"/status
 	} >/vm/gate 2>&1
 	ls -l /proc/"$(gate_pid)"/fd >/vm/gate-fds
-	for half in eye gate; do
+	! active porter.service || die "the porter runs, and nobody but root has asked"
+	systemctl start doorbelld-porter.service
+	porter=$(porter_pid)
+	{
+		grep -E '^(Uid|Groups|CapBnd|CapEff|NoNewPrivs|Seccomp|VmRSS|RssAnon):' "/proc/$porter/status"
+		sed -n 's/^ *\([^ :]*\):.*/interface \1/p' /proc/$porter/net/dev
+		find /proc/$porter/root/ -xdev -type f -size +0 -printf 'holds %P\n'
+		for path in /etc/passwd /var/lib/doorbelld/ledger.db /run/doorbelld /run/doorbelld-porter.sock /run/dbus /home /vm /boot; do
+			[ ! -e "/proc/$porter/root$path" ] || echo "reaches $path"
+		done
+		for path in / /tmp /var/tmp /dev/shm; do
+			! touch "/proc/$porter/root$path/written" 2>/dev/null || echo "root could write $path"
+		done
+		readlink /proc/$porter/ns/user /proc/self/ns/user | uniq | wc -l
+		readlink /proc/"$(gate_pid)"/ns/user /proc/self/ns/user | uniq | wc -l
+	} >/vm/porter 2>&1
+	for half in eye gate porter; do
 		systemd-analyze --no-pager security doorbelld-$half.service | tail -n 1
 	done >/vm/security
-	systemctl show -p MemoryCurrent,MemoryPeak,TasksCurrent doorbelld-gate.service doorbelld-eye.service >/vm/memory
+	systemctl show -p MemoryCurrent,MemoryPeak,TasksCurrent doorbelld-gate.service doorbelld-eye.service doorbelld-porter.service >/vm/memory
 
 	say "either half is killed"
 	old=$(eye) gate=$(gate_pid)
@@ -271,12 +288,58 @@ doorbelld recipient list --json >/vm/recipients-reset
 say "set up anew, by who has no broker, with an owner beside root"
 useradd anna
 useradd bert
+useradd carl
+groupadd family
 set_up --replace --broker embedded --listen 127.0.0.1:$((port + 1)) --owner anna --grant ring=notice >/vm/setup-embedded
 grep -q '^A first message: home was told that it rang, and this came back' /vm/setup-embedded || die "setup: $(cat /vm/setup-embedded)"
 [ "$(mosquitto_sub -h 127.0.0.1 -p $((port + 1)) -u home -P "$(cat /var/lib/doorbelld/broker/home.password)" -t doorbelld/door/status -C 1)" = online ] ||
 	die "the embedded broker does not say to home that door is online"
+# The first who is not root waits for the porter, and is told to ask again if that takes long.
+eventually "an answer to the owner" as anna doorbelld grant list
 as anna doorbelld grant list >/vm/grants-anna || die "the owner may not ask"
 exits 4 as bert doorbelld grant list
+exits 4 setpriv --reuid=nobody --regid=nogroup --clear-groups doorbelld grant list
+
+say "the household asks, as long as it is the household"
+sed -i 's/^access:/&\n  household_group: family/' /etc/doorbelld/doorbelld.yaml
+systemctl restart doorbelld-gate.service
+eventually "an answer to the owner" as anna doorbelld grant list
+exits 4 as carl doorbelld who-sees
+usermod -aG family carl
+as carl doorbelld who-sees >/vm/who-carl || die "the household may not ask who sees what"
+exits 4 as carl doorbelld grant list
+gpasswd -d carl family
+exits 4 as carl doorbelld who-sees
+
+say "the porter is killed, hangs, and is not there"
+old=$(porter_pid) gate=$(gate_pid)
+kill -9 "$old"
+eventually "an answer to the owner after kill -9 of the porter" as anna doorbelld grant list
+eventually "another porter after kill -9" another porter_pid "$old"
+old=$(porter_pid)
+kill -STOP "$old"
+exits 1 as anna doorbelld grant list 2>/vm/anna-hangs
+doorbelld grant list >/dev/null || die "root may not ask while the porter hangs"
+eventually "another porter after the watchdog" another porter_pid "$old"
+eventually "the owner, asked about again" as anna doorbelld grant list
+systemctl stop doorbelld-porter.socket doorbelld-porter.service
+exits 1 as anna doorbelld grant revoke g1 2>/vm/anna-alone
+exits 1 as bert doorbelld grant list
+doorbelld grant list >/dev/null || die "root may not ask without a porter"
+[ "$(gate_pid)" = "$gate" ] || die "the gate did not outlive its porter"
+systemctl start doorbelld-porter.socket
+eventually "an answer to the owner with the porter back" as anna doorbelld grant list
+old=$(gate_pid)
+kill -9 "$old"
+eventually "another gate after kill -9" another gate_pid "$old"
+eventually "the gate, ready" active gate.service
+eventually "an answer to the owner after kill -9 of the gate" as anna doorbelld grant list
+as anna doorbelld grant revoke g1 || die "the owner may not revoke"
+as anna doorbelld grant list --json >/vm/grants-revoked
+systemctl stop doorbelld-gate.service
+! active porter.service || die "the porter outlives the gate that is stopped"
+[ ! -e /run/doorbelld-porter.sock ] || die "where the porter is asked outlives the gate that is stopped"
+systemctl start doorbelld-gate.service
 
 say "removed and purged: nothing stays"
 dpkg -r doorbelld

@@ -71,6 +71,7 @@ func TestVM_Service(t *testing.T) {
 		}
 	}
 	walls(t, out)
+	porter(t, out)
 	for line := range strings.Lines(read(t, out, "security")) {
 		t.Log(strings.TrimSpace(line))
 	}
@@ -104,11 +105,22 @@ func TestVM_Service(t *testing.T) {
 	if seen := read(t, out, "grants-anna"); strings.Count(seen, "active") != 1 {
 		t.Errorf("the owner, who is not root, sees of one grant:\n%s", seen)
 	}
+	if seen := read(t, out, "who-carl"); !strings.Contains(seen, "home") {
+		t.Errorf("the household, asking who sees what, is told:\n%s", seen)
+	}
+	for what, says := range map[string]string{"anna-hangs": "the porter", "anna-alone": "the porter is not there: "} {
+		if said := read(t, out, what); strings.Count(said, "\n") != 1 || !strings.Contains(said, says) || !strings.Contains(said, "only root (sudo) may") {
+			t.Errorf("%s: the owner is told:\n%s", what, said)
+		}
+	}
+	if revoked := read(t, out, "grants-revoked"); !strings.Contains(revoked, `"revoked"`) {
+		t.Errorf("the owner revoked his grant, and sees:\n%s", revoked)
+	}
 	if left := read(t, out, "left"); left != "" {
 		t.Errorf("purged, and this is left:\n%s", left)
 	}
-	t.Logf("memory in the guest:\n%s%s%sand when each half began and was ready, in microseconds:\n%s",
-		read(t, out, "memory"), read(t, out, "walls"), read(t, out, "gate"), read(t, out, "start"))
+	t.Logf("memory in the guest:\n%s%s%s%sand when each half began and was ready, in microseconds:\n%s",
+		read(t, out, "memory"), read(t, out, "walls"), read(t, out, "gate"), read(t, out, "porter"), read(t, out, "start"))
 }
 
 // none holds that a list is there, as JSON, and empty.
@@ -146,7 +158,7 @@ func examined(t *testing.T, out string) {
 		t.Log("there was no gpio-sim (see get.sh): the button was no part of this")
 	}
 	for check, n := range map[string]int{
-		"programs": 1, "config": 1, "service": 2, "daemon": 1, "walls": 1, "camera": 1, "clock": 1, "broker": 1, "permissions": 1, "button": button, "ledger": 1,
+		"programs": 1, "config": 1, "service": 3, "daemon": 1, "walls": 1, "camera": 1, "clock": 1, "broker": 1, "permissions": 1, "button": button, "ledger": 1,
 	} {
 		if well[check] != n {
 			t.Errorf("doctor finds %s well %d times, of %d", check, well[check], n)
@@ -188,6 +200,27 @@ func walls(t *testing.T, out string) {
 	}
 	if fds := read(t, out, "gate-fds"); fds == "" || strings.Contains(fds, "/dev/video") {
 		t.Errorf("the gate has open:\n%s", fds)
+	}
+}
+
+// porter judges what the kernel says of the one who tells the gate who asks: outside of
+// its user namespace, and with nothing but its own program.
+func porter(t *testing.T, out string) {
+	t.Helper()
+	said := read(t, out, "porter")
+	for _, want := range []string{
+		`Groups:\t\d+ ?`, `CapBnd:\t0{16}`, `CapEff:\t0{16}`, `NoNewPrivs:\t1`, `Seccomp:\t2`, `interface lo`, `holds usr/lib/doorbelld/doorbelld`,
+		`1\n2`, // the user namespace of the machine, and of the gate another
+	} {
+		if !regexp.MustCompile(`(?m)^` + want + `$`).MatchString(said) {
+			t.Errorf("of the porter the kernel does not say %s:\n%s", want, said)
+		}
+	}
+	for line := range strings.Lines(said) {
+		if strings.HasPrefix(line, "reaches ") || strings.HasPrefix(line, "root could ") ||
+			strings.HasPrefix(line, "interface ") && line != "interface lo\n" || strings.HasPrefix(line, "holds ") && line != "holds usr/lib/doorbelld/doorbelld\n" {
+			t.Errorf("the porter: %s", line)
+		}
 	}
 }
 

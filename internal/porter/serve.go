@@ -1,0 +1,100 @@
+package porter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Serve answers the gate at l until ctx is done: one question after the other, each
+// with a connection of its own. alive is called every few seconds as long as that goes
+// well. Closing l is the caller's.
+func Serve(ctx context.Context, l *net.UnixListener, alive func(), log *slog.Logger) error {
+	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Now()) }) // it fails on a closed one, which is as good
+	defer stop()
+	for ctx.Err() == nil {
+		alive()
+		if err := l.SetDeadline(time.Now().Add(idleTime)); err != nil {
+			return fmt.Errorf("the porter's socket: %w", err)
+		}
+		if ctx.Err() != nil { // and its deadline is perhaps behind us
+			return nil
+		}
+		c, err := l.AcceptUnix()
+		switch {
+		case ctx.Err() != nil && err != nil, errors.Is(err, os.ErrDeadlineExceeded):
+			continue
+		case err != nil:
+			return fmt.Errorf("the porter's socket: %w", err)
+		}
+		if err := answer(c); err != nil {
+			log.Warn("the gate was not told who asks", "error", err)
+		}
+	}
+	return nil
+}
+
+// answer reads one question and answers it.
+func answer(c *net.UnixConn) error {
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(askTime)); err != nil {
+		return err
+	}
+	shown, err := receive(c)
+	if err != nil {
+		return err
+	}
+	who, err := unix.GetsockoptUcred(shown, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err := errors.Join(err, unix.Close(shown)); err != nil {
+		return fmt.Errorf("who made the connection: %w", err)
+	}
+	if _, err := c.Write(binary.BigEndian.AppendUint32(nil, who.Uid)); err != nil {
+		return fmt.Errorf("answering: %w", err)
+	}
+	return nil
+}
+
+// receive gives the one descriptor that comes with the one byte of a question. The
+// caller closes it.
+func receive(c *net.UnixConn) (int, error) {
+	// Room for more than one, so that too many are seen and closed.
+	text, rights := make([]byte, 2), make([]byte, unix.CmsgSpace(4*4))
+	n, m, flags, _, err := c.ReadMsgUnix(text, rights)
+	if err != nil {
+		return -1, fmt.Errorf("the question: %w", err)
+	}
+	shown, err := descriptors(rights[:m])
+	if err == nil && (n != 1 || flags&unix.MSG_CTRUNC != 0 || len(shown) != 1) {
+		err = fmt.Errorf("a question of %d bytes and %d connections", n, len(shown))
+	}
+	if err != nil {
+		for _, fd := range shown {
+			err = errors.Join(err, unix.Close(fd))
+		}
+		return -1, err
+	}
+	return shown[0], nil
+}
+
+// descriptors gives all that came with a message.
+func descriptors(rights []byte) (all []int, err error) {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil, fmt.Errorf("what came with the question: %w", err)
+	}
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		all = append(all, fds...)
+		if err != nil {
+			return all, fmt.Errorf("what came with the question: %w", err)
+		}
+	}
+	return all, nil
+}
