@@ -97,8 +97,9 @@ deb)
 	need dpkg-dev command -v dpkg-source
 	need xz-utils command -v xz
 	need binutils command -v readelf
-	if [ "$(dpkg --print-architecture)" = amd64 ]; then # the other one, and to try it
+	if [ "$(dpkg --print-architecture)" = amd64 ]; then # the other two, and to try them
 		need g++-aarch64-linux-gnu command -v aarch64-linux-gnu-g++
+		need g++-arm-linux-gnueabihf command -v arm-linux-gnueabihf-g++
 		need qemu-user-static command -v qemu-aarch64-static
 	fi
 	install

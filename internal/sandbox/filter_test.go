@@ -2,7 +2,10 @@ package sandbox
 
 import (
 	"encoding/binary"
+	"fmt"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
@@ -129,5 +132,32 @@ func TestDeniedNames(t *testing.T) {
 				t.Errorf("%s: the library knows no %s", a.Name, name)
 			}
 		}
+	}
+}
+
+// The numbers that the library has for these calls are the kernel's own, on each
+// architecture whose headers are there.
+func TestNumbersOfCalls(t *testing.T) {
+	for compiler, a := range map[string]*arch.Info{"x86_64-linux-gnu-gcc": arch.X86_64, "aarch64-linux-gnu-gcc": arch.AARCH64, "arm-linux-gnueabihf-gcc": arch.ARM} {
+		if _, err := exec.LookPath(compiler); err != nil {
+			t.Logf("%s: not looked at: %v", a.Name, err)
+			continue
+		}
+		text, n := "#include <sys/syscall.h>\n", 0
+		for _, name := range append([]string{"clone", "clone3"}, denied...) {
+			nr, ok := a.SyscallNames[name]
+			if !ok { // a call that the header has must be refused there
+				text += fmt.Sprintf("#ifdef __NR_%s\n#error the library has no %[1]s\n#endif\n", name)
+				continue
+			}
+			text += fmt.Sprintf("#ifdef __NR_%s\n_Static_assert(__NR_%[1]s == %d, \"%[1]s\");\n#endif\n", name, nr)
+			n++
+		}
+		cmd := exec.CommandContext(t.Context(), compiler, "-fsyntax-only", "-xc", "-")
+		cmd.Stdin = strings.NewReader(text)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", a.Name, err, said)
+		}
+		t.Logf("%s: %d numbers", a.Name, n)
 	}
 }

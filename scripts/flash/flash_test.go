@@ -405,6 +405,20 @@ func TestOtherImages(t *testing.T) {
 	}
 }
 
+// An image of 32 bits takes the package for armhf.
+func TestThirtyTwoBits(t *testing.T) {
+	image := disk(t, map[string]string{"cmdline.txt": kernel, "user-data": "x", "network-config": ""}, map[string]string{
+		"usr/lib/os-release": "PRETTY_NAME=\"Debian 13\"\n", "usr/lib/arm-linux-gnueabihf/x": "", "usr/bin/cloud-init": "x"})
+	const name = "doorbelld_1.2.3_armhf.deb"
+	path, said, err := flashed(t, image, append(secrets(t)[:2], "-deb", put(t, filepath.Join(t.TempDir(), name), "package", 0o644))...)
+	if err != nil || !strings.Contains(said, "Zero W starts it too, and refuses the package") {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if onBoot(t, path, name) != "package" || !strings.Contains(onBoot(t, path, installName), "/"+name) {
+		t.Error("the package is not on it, or not what is installed")
+	}
+}
+
 // IEEE 802.11i, H.4: what WPA makes of a password.
 func TestPreShared(t *testing.T) {
 	got, err := preShared("ThisIsAPassword", "ThisIsASSID")

@@ -121,6 +121,9 @@ func build(ctx context.Context, from, to string, first firstBoot, out io.Writer)
 		return err
 	}
 	fmt.Fprintf(out, "It is %s; it sets itself up by %s\n", img.system, img.way)
+	if img.arch == "armhf" {
+		fmt.Fprintln(out, "It has 32 bits: a Raspberry Pi 1, Zero or Zero W starts it too, and refuses the package")
+	}
 	files, err := first.files(img)
 	if err != nil {
 		return err

@@ -1,16 +1,16 @@
 #!/bin/sh
 # deb.sh [ARCH...] - make build/deb/doorbelld_VERSION_ARCH.deb for those named: by
-# default amd64 and arm64, or on an arm64 machine that alone. The first time it makes a lean OpenCV for each; see opencv.sh.
+# default all three, or on a machine that is not amd64 its own. The first time it makes
+# a lean OpenCV for each; see opencv.sh.
 #
 # The same commit, libraries and compiler give the same bytes. $DOORBELLD_VERSION
 # gives it another version; $DOORBELLD_OUT another folder.
 set -eu
 
 cd "$(dirname "$0")/../.."
-own=$(dpkg --print-architecture)
 if [ $# -eq 0 ]; then
-	set -- arm64
-	[ "$own" != amd64 ] || set -- amd64 arm64
+	set -- "$(dpkg --print-architecture)"
+	[ "$1" != amd64 ] || set -- amd64 arm64 armhf
 fi
 version=$(scripts/package/version.sh)
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
@@ -20,6 +20,7 @@ nfpm=build/nfpm
 (cd scripts/package/nfpm && go build -o ../../../$nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
 
 for arch; do
+	. scripts/package/target.sh
 	work=$(mktemp -d build/.deb-XXXXXX)
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 1' HUP INT TERM
@@ -61,8 +62,6 @@ for arch; do
 	done
 	[ "$arch" != amd64 ] || ln -s usr/lib64 "$root/lib64"
 
-	cxx=g++
-	[ "$arch" = "$own" ] || cxx=aarch64-linux-gnu-g++
 	go run ./scripts/package/sbom -version "$version" -time "$SOURCE_DATE_EPOCH" -opencv "$opencv" -gcc "$($cxx -dumpfullversion)" -out "$doc" \
 		"$lib/doorbelld/doorbelld" "$lib/doorbelld/doorbelld-eye"
 	# The C library's version that the eye was linked against, or its newest symbol's.

@@ -130,19 +130,35 @@ func TestPackage(t *testing.T) {
 	})
 }
 
-// The eye of the other architecture is one, and sees the same. Without a kernel of
-// its own it runs under qemu-user, which cannot load filters: it is started here
-// without its sandbox.
+// The eye of another architecture is one, and sees the same.
 func TestPackageForARM64(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-aarch64-static")
+	elsewhere(t, "arm64", "qemu-aarch64-static", "/usr/aarch64-linux-gnu", elf.EM_AARCH64)
+}
+
+func TestPackageForARMHF(t *testing.T) {
+	elsewhere(t, "armhf", "qemu-arm-static", "/usr/arm-linux-gnueabihf", elf.EM_ARM)
+}
+
+// elsewhere judges the package for an architecture that is not this machine's. Without a
+// kernel of its own its programs run under qemu-user, which cannot load filters: the eye
+// is started here without its sandbox.
+func elsewhere(t *testing.T, arch, emulator, libraries string, machine elf.Machine) {
+	qemu, err := exec.LookPath(emulator)
 	if err != nil {
-		t.Skipf("programs of arm64 run under qemu-user: %v", err)
+		t.Skipf("programs of %s run under qemu-user: %v", arch, err)
 	}
-	folder, deb := unpacked(t, "arm64")
+	folder, deb := unpacked(t, arch)
 	contents(t, folder, deb)
+	bill(t, folder)
 	programs := filepath.Join(folder, "usr/lib/doorbelld")
 	eye := filepath.Join(programs, "doorbelld-eye")
-	needs(t, eye, elf.EM_AARCH64)
+	commit(t, filepath.Join(programs, "doorbelld"), eye)
+	needs(t, eye, machine)
+	if info, err := os.Stat(eye); err != nil || info.Size() > mostBytes {
+		t.Errorf("the eye: %v; more than %d bytes", err, mostBytes)
+	} else {
+		t.Logf("the eye: %d bytes", info.Size())
+	}
 	out, err := exec.CommandContext(t.Context(), qemu, filepath.Join(programs, "doorbelld"), "version").CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "doorbelld ") {
 		t.Errorf("version: %v\n%s", err, out)
@@ -150,7 +166,7 @@ func TestPackageForARM64(t *testing.T) {
 	here := filepath.Join(t.TempDir(), "here")
 	script(t, []string{"DOORBELLD_OPENCV=" + lean(t, "amd64")}, "programs.sh", "amd64", here)
 	b := clip(t, 30*time.Second)
-	same(t, replay(t, b, filepath.Join(here, "doorbelld-eye")), replay(t, b, qemu, "-L", "/usr/aarch64-linux-gnu", eye))
+	same(t, replay(t, b, filepath.Join(here, "doorbelld-eye")), replay(t, b, qemu, "-L", libraries, eye))
 }
 
 // Two builds in two folders, the second with nothing from the first, give the same
@@ -277,7 +293,8 @@ func contents(t *testing.T, folder, deb string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Package: doorbelld\n", "Depends: libc6 (>= 2.", "Recommends: ffmpeg\n", "Maintainer: "} {
+	arch := strings.TrimSuffix(deb[strings.LastIndexByte(deb, '_')+1:], ".deb")
+	for _, want := range []string{"Package: doorbelld\n", "Architecture: " + arch + "\n", "Depends: libc6 (>= 2.", "Recommends: ffmpeg\n", "Maintainer: "} {
 		if !strings.Contains(string(control), want) {
 			t.Errorf("control has no %q:\n%s", want, control)
 		}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # opencv.sh [--cached] ARCH - prints the folder of a lean static OpenCV for ARCH
-# (amd64, arm64), to link the packaged eye with; makes it first if the cache has
-# not got it, in about ten minutes of two free cores. With --cached nothing is
+# (amd64, arm64, armhf), to link the packaged eye with; makes it first if the cache
+# has not got it, in about ten minutes of two free cores. With --cached nothing is
 # fetched or made: the newest one in the cache, or status 3.
 #
 # The source is Debian's own, of the release that this machine runs, with
@@ -28,14 +28,7 @@ if [ "${1:-}" = --cached ]; then
 	shift
 fi
 arch=${1:-}
-own=$(dpkg --print-architecture)
-case $arch in
-amd64) triplet=x86_64-linux-gnu machine=x86_64 ;;
-arm64) triplet=aarch64-linux-gnu machine=aarch64 ;;
-*) die "usage: opencv.sh [--cached] amd64|arm64" ;;
-esac
-cc=gcc cxx=g++
-[ "$arch" = "$own" ] || cc=$triplet-gcc cxx=$triplet-g++
+. "$here/target.sh"
 
 root=${XDG_CACHE_HOME:-$HOME/.cache}/doorbelld/opencv
 recipe=$(sed -n '/^# The recipe/,/^# Made/p' "$0" | cksum | cut -d' ' -f1)
@@ -133,9 +126,14 @@ chmod +x protoc
 # The recipe: what changes from here on makes another OpenCV.
 #
 # What a processor is sure to have, as in Debian, and the one step above it that
-# is worth its size. NEON is part of arm64.
-processor=
-[ "$arch" != amd64 ] || processor='-DCPU_BASELINE=SSE2 -DCPU_BASELINE_DISABLE=SSE3 -DCPU_DISPATCH=AVX2'
+# is worth its size. NEON is part of arm64. Debian's armhf can do without it, and
+# OpenCV has nothing that it would choose while it runs: what is made for armhf
+# wants NEON, and the package's preinst looks for it.
+case $arch in
+amd64) processor='-DCPU_BASELINE=SSE2 -DCPU_BASELINE_DISABLE=SSE3 -DCPU_DISPATCH=AVX2' ;;
+arm64) processor= ;;
+armhf) processor='-DCPU_BASELINE=NEON' ;;
+esac
 cross=
 [ "$arch" = "$own" ] || cross="-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=$machine -DCMAKE_FIND_ROOT_PATH=$work/target
 	-DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER"

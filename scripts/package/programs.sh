@@ -7,13 +7,7 @@ set -eu
 
 cd "$(dirname "$0")/../.."
 arch=$1 out=$2
-case $arch in
-amd64) triplet=x86_64-linux-gnu ;;
-arm64) triplet=aarch64-linux-gnu ;;
-*) echo "programs.sh: unknown architecture $arch" >&2; exit 2 ;;
-esac
-cc=gcc cxx=g++
-[ "$arch" = "$(dpkg --print-architecture)" ] || cc=$triplet-gcc cxx=$triplet-g++
+. scripts/package/target.sh
 
 version=$(scripts/package/version.sh)
 commit=${DOORBELLD_COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}
@@ -21,7 +15,7 @@ commit=${DOORBELLD_COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}
 id=
 [ "$commit" = unknown ] || id="-B 0x$commit"
 mkdir -p "$out"
-export GOARCH="$arch" GOFLAGS='-trimpath -buildvcs=false'
+export GOARCH="$goarch" GOARM=7 GOFLAGS='-trimpath -buildvcs=false'
 
 CGO_ENABLED=0 go build -ldflags "-s -w $id -X main.builtVersion=$version -X main.builtCommit=$commit" -o "$out/doorbelld" ./cmd/doorbelld
 
