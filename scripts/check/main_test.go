@@ -158,3 +158,18 @@ func TestRunSkippedWithoutWhatItShows(t *testing.T) {
 		t.Errorf("one passed and left nothing, and it reported that all is well:\n%s", &out)
 	}
 }
+
+// What another step tests is left out, and it has to be there.
+func TestRunLeavesOut(t *testing.T) {
+	var out strings.Builder
+	root := newModule(t, false)
+	tests := step{name: "tests", cmd: words("go test -count=1 ./..."), but: "tiny/c"}
+	if !run(t.Context(), root, []step{tests}, &out) || strings.Contains(out.String(), "tiny/c\t") || !strings.Contains(out.String(), "tiny/b\t") {
+		t.Errorf("wrote\n%s", &out)
+	}
+	tests.but = "tiny/nothing"
+	out.Reset()
+	if run(t.Context(), root, []step{tests}, &out) || !strings.Contains(out.String(), "no tiny/nothing in\n") {
+		t.Errorf("wrote\n%s", &out)
+	}
+}
