@@ -198,6 +198,17 @@ func TestProof(t *testing.T) {
 	}
 }
 
+// A track that looked like a thing longer ago than a proof looks back is no newcomer.
+func TestNewcomers(t *testing.T) {
+	ts := newTracks()
+	for _, firm := range []history{1, 1 << (remembered - 1), 1 << remembered} {
+		ts.list = append(ts.list, track{firm: firm})
+	}
+	if got := ts.newcomers(); got != 1 {
+		t.Errorf("of three tracks two look like things: %d beside one", got)
+	}
+}
+
 // Two things that are one region for a while are two again afterwards, whatever
 // the picture does: here the spottings are made up.
 func TestTracksWaitBehindOthers(t *testing.T) {

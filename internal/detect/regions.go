@@ -13,6 +13,15 @@ func (b pixelBox) union(c pixelBox) pixelBox {
 	return pixelBox{min(b.x0, c.x0), min(b.y0, c.y0), max(b.x1, c.x1), max(b.y1, c.y1)}
 }
 
+// common gives what lies in both.
+func (b pixelBox) common(c pixelBox) pixelBox {
+	both := pixelBox{max(b.x0, c.x0), max(b.y0, c.y0), min(b.x1, c.x1), min(b.y1, c.y1)}
+	if both.x0 >= both.x1 || both.y0 >= both.y1 {
+		return pixelBox{}
+	}
+	return both
+}
+
 func (b pixelBox) holds(x, y int) bool { return x >= b.x0 && x < b.x1 && y >= b.y0 && y < b.y1 }
 
 func (b pixelBox) pixels() int { return max(0, b.x1-b.x0) * max(0, b.y1-b.y0) }

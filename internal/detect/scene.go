@@ -127,9 +127,9 @@ func (s *scene) again(now *moment) bool {
 func (s *scene) sure(r region) bool { return !s.upset && r.score >= r.needs }
 
 // judge says what evidence r needs to be a thing, and whether it is no proof of one
-// since the scene shows through it or the light leaps. Lights are large, and a large thing has edges enough; and what only brightens,
-// from one end to the other, and hides little of what is there, is probably a light
-// unless it is plainly more. In a scene that was only just learned a thing may be part
+// since the scene shows through it or turns, or the light leaps. Lights are large, and
+// a large thing has edges enough; and what only brightens, from one end to the other,
+// and hides little of what is there, is probably a light unless it is plainly more. In a scene that was only just learned a thing may be part
 // of the background itself, and what shows through it is its own pattern.
 func (s *scene) judge(now *moment, r *region) {
 	const large = 0.1 // of the picture
@@ -140,7 +140,7 @@ func (s *scene) judge(now *moment, r *region) {
 	if r.score < r.needs || (now.pts-s.adopted).Seconds() < ghostly {
 		return
 	}
-	if s.then != nil && leaps(now, s.then) || s.wanders(now.pix, r.box) {
+	if s.turns(r.box) || s.then != nil && leaps(now, s.then) || s.wanders(now.pix, r.box) {
 		r.through = true
 		return
 	}

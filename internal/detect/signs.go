@@ -19,6 +19,34 @@ const (
 	lingers   = 30 * time.Second        // how long he is believed to be there without having moved
 )
 
+// What has come to a stop leaves what differed there as it was, and nothing moves in
+// it; who left, or went behind something, leaves the scene. A pause is no leaving, even
+// of someone of whom nothing stirs; but what rests for longer was put down.
+const (
+	halting = time.Second             // how long it must have rested to have stopped
+	pauses  = 4500 * time.Millisecond // how long it may rest
+	remains = 3                       // … of which one part in so many may be gone
+)
+
+// rests counts the pixels of b that differ from the scene and do not move. There are
+// none in a young scene, nor if nearly as much differs elsewhere: then it is rather the
+// scene that is another one.
+func (s *scene) rests(b pixelBox) int {
+	n, all := 0, 0
+	for y := b.y0; y < b.y1; y++ {
+		for x := b.x0; x < b.x1; x++ {
+			differs := s.different.count(x, y, x+1, y+1)
+			n += differs &^ s.moving.count(x, y, x+1, y+1)
+			all += differs
+		}
+	}
+	elsewhere := (s.changed*float64(s.seen) - float64(all)) / float64(max(1, s.seen-b.pixels()))
+	if s.upset || (s.last-s.adopted).Seconds() < young || float64(all) < stirTimes*elsewhere*float64(b.pixels()) {
+		return 0
+	}
+	return n
+}
+
 // stirs gives the shares of the pixels that move in b, and elsewhere: around b or
 // in all the rest, whichever is more. Moving is between the last frame and the
 // one it was compared with; what moves all the time does not count. ok is false
@@ -67,11 +95,15 @@ func (s *scene) stirs(b pixelBox) (in, elsewhere float64, ok bool) {
 }
 
 // signs notes which of the tracks that were not seen lately stir where they were
-// last; stirs is scene.stirs for fractions of the picture.
-func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere float64, ok bool)) {
+// last, or rest there; stirs and rests are those of the scene for fractions of the
+// picture.
+func (ts *tracks) signs(now time.Duration, stirs func(event.Box) (in, elsewhere float64, ok bool), rests func(event.Box) int) {
 	for i := range ts.list {
 		t := &ts.list[i]
 		unseen := now - t.seen
+		if t.id != 0 && unseen > 0 && unseen <= halting+slack {
+			t.rests = remains*rests(t.box) >= (remains-1)*t.area
+		}
 		if t.id == 0 || unseen <= stirsFrom || now-t.wentAt > lingers || t.everywhere() || ts.occupied(t.place) {
 			t.stir = [2]float64{}
 			t.stirAt = now
@@ -108,11 +140,11 @@ func (t *track) mayBe(s *spotting, now time.Duration) bool {
 	if t.id == 0 || !s.sure || t.everywhere() {
 		return false
 	}
-	halts := now-t.seen <= gone && s.box.W*s.box.H < part*t.place.W*t.place.H
+	fewer := now-t.seen <= gone && s.box.W*s.box.H < part*t.place.W*t.place.H
 	place := t.place
 	place.X, place.W = place.X-beyond*place.W, place.W*(1+2*beyond)
 	place.Y, place.H = place.Y-beyond*place.H, place.H*(1+2*beyond)
-	return (t.stays(now) || halts) && now-t.wentAt <= lingers && inside(place, s.box.Centre())
+	return (t.stays(now) || fewer) && now-t.wentAt <= lingers && inside(place, s.box.Centre())
 }
 
 // everywhere reports whether t took so much of the picture that there is too
@@ -123,3 +155,6 @@ func (t *track) everywhere() bool { return t.place.W*t.place.H > 0.5 }
 func (t *track) stays(now time.Duration) bool {
 	return t.stirred > t.seen && now-t.stirred <= stirQuiet && now-t.wentAt <= lingers
 }
+
+// halts reports whether t came to a stop a moment ago.
+func (t *track) halts(now time.Duration) bool { return t.rests && now-t.seen <= pauses }

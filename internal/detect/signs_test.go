@@ -53,6 +53,23 @@ func TestWhoWaitsIsThere(t *testing.T) {
 	}
 }
 
+// A pause is no leaving, even of someone of whom nothing stirs and whose place was
+// taken for all of the picture a moment before.
+func TestPauseIsNoLeaving(t *testing.T) {
+	for _, fps := range []float64{5, 10} {
+		w := everything(t)
+		all := play(w, waits(10, 0), fps, 0, seconds(5.9))
+		for i := range w.tracks.list { // a cloud's shadow was a part of him
+			w.tracks.list[i].place = event.Box{W: 1, H: 1}
+		}
+		all = append(all, play(w, waits(10, 0), fps, seconds(5.9), seconds(20))...)
+		starts, ends := only(event.Start, all), only(event.End, all)
+		if len(starts) != 1 || len(ends) != 1 || ends[0].at < seconds(12) {
+			t.Errorf("at %v: he came at 3 s, paused from 6 to 10 s, and left at 15 s:\n%v", fps, all)
+		}
+	}
+}
+
 // Whatever stirs, what has not moved for long is over.
 func TestNobodyWaitsForEver(t *testing.T) {
 	all := play(everything(t), waits(99, 2), 5, 0, seconds(6)+lingers+stirQuiet+seconds(4))

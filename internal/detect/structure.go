@@ -8,7 +8,8 @@ package detect
 // tell from a thing before a plain wall.
 type structure struct {
 	squares, lost int
-	spread        bool // those that are lost reach over most of the picture, both ways
+	reach         pixelBox // of those that are lost …
+	spread        bool     // … and whether that is most of the picture, both ways
 }
 
 const (
@@ -41,7 +42,7 @@ func (t structure) covered() bool {
 func (v *view) structure(l light, frame, background []float32, noise float32) structure {
 	var t structure
 	pattern := max(plain, overNoise*1.25*float64(noise))
-	reach := pixelBox{v.w, v.h, 0, 0} // of those that are lost
+	t.reach = pixelBox{v.w, v.h, 0, 0}
 	for y := 0; y+squareSide <= v.h; y += squareSide {
 		for x := 0; x+squareSide <= v.w; x += squareSide {
 			box := pixelBox{x, y, x + squareSide, y + squareSide}
@@ -51,11 +52,11 @@ func (v *view) structure(l light, frame, background []float32, noise float32) st
 			t.squares++
 			if v.loses(l, frame, background, box) {
 				t.lost++
-				reach = pixelBox{min(reach.x0, box.x0), min(reach.y0, box.y0), max(reach.x1, box.x1), max(reach.y1, box.y1)}
+				t.reach = t.reach.union(box)
 			}
 		}
 	}
-	t.spread = 2*(reach.x1-reach.x0) > v.w && 2*(reach.y1-reach.y0) > v.h
+	t.spread = 2*(t.reach.x1-t.reach.x0) > v.w && 2*(t.reach.y1-t.reach.y0) > v.h
 	return t
 }
 
@@ -65,6 +66,17 @@ func (v *view) loses(l light, frame, background []float32, box pixelBox) bool {
 	most := v.variance(frame, box) / 2 * float64(box.pixels())
 	rest, _, _ := v.fitTile(l, frame, background, box)
 	return rest > most && v.fitShifted(l, frame, background, box) > most
+}
+
+// turns reports whether the camera rather turns than that what is in box hides so much
+// of the scene: what hides it is where it is lost, and is not the whole picture.
+func (s *scene) turns(box pixelBox) bool {
+	const much, all = 0.4, 0.8 // of the picture
+	t, picture := s.structure, float64(s.view.w*s.view.h)
+	if !t.covered() && !t.gone() || float64(t.reach.pixels()) < much*picture {
+		return false
+	}
+	return 2*t.reach.common(box).pixels() < t.reach.pixels() || float64(box.pixels()) > all*picture
 }
 
 // behind tells what is left of the background's pattern where r is.

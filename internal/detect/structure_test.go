@@ -127,6 +127,35 @@ func TestHidden(t *testing.T) {
 	}
 }
 
+// What hides much of the scene is where that is lost; when the camera turns, things are
+// anywhere, or everywhere.
+func TestTurns(t *testing.T) {
+	s := newScene(newMask(nil, true, 160, 96), DefaultSmallest)
+	left, half, everywhere := pixelBox{0, 0, 60, 96}, pixelBox{0, 0, 96, 96}, pixelBox{0, 0, 160, 96}
+	for _, c := range []struct {
+		name          string
+		squares, lost int
+		reach, box    pixelBox
+		turns         bool
+	}{
+		{"a visitor close by", 40, 24, half, half, false},
+		{"of whom half moves", 40, 24, half, left, false},
+		{"somebody else meanwhile", 40, 24, half, pixelBox{130, 40, 140, 70}, true},
+		{"somebody beside who hides little", 40, 14, left, pixelBox{130, 40, 140, 70}, false},
+		{"a part of a scene that turns", 40, 24, everywhere, pixelBox{130, 40, 140, 70}, true},
+		{"all of it", 40, 24, everywhere, everywhere, true},
+		{"all of it, and the pattern is gone", 40, 38, everywhere, left, true},
+		{"light all over a scene that is there", 40, 4, everywhere, everywhere, false},
+		{"a scene without a pattern", 4, 4, everywhere, everywhere, false},
+	} {
+		s.structure = structure{squares: c.squares, lost: c.lost, reach: c.reach}
+		s.structure.spread = c.reach == everywhere
+		if got := s.turns(c.box); got != c.turns {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
 // While the light leaps nothing is proof, and a little more or less light is no leap.
 func TestLightLeaps(t *testing.T) {
 	for _, c := range []struct {

@@ -36,6 +36,8 @@ type track struct {
 	stir    [2]float64    // shares of the pixels that stir: there, and elsewhere
 	stirAt  time.Duration // when they were taken last
 	stirred time.Duration // when he stirred there last
+	area    int           // pixels that differed where it was seen last, …
+	rests   bool          // … and most of them have stayed as they were
 	id      uint32        // 0 until it is proven
 	box     event.Box
 	vx, vy  float64 // of its centre, picture widths and heights a second
@@ -118,8 +120,11 @@ func (t *track) expected(now time.Duration) event.Box {
 func (t *track) follow(s spotting, now time.Duration) {
 	const smooth, part, all = 0.4, 0.6, 0.8
 	leaps := t.leaps(s, now)
-	if t.stays(now) {
+	switch {
+	case t.stays(now):
 		t.whole, t.wholeAt = t.place, now
+	case t.halts(now):
+		t.wholeAt = now
 	}
 	whole := t.whole
 	if !inside(whole, s.box.Centre()) {
@@ -144,6 +149,7 @@ func (t *track) follow(s spotting, now time.Duration) {
 		}
 	}
 	t.box, t.seen = s.box, now
+	t.area, t.rests = s.area, false
 	t.hits++
 	t.missed = 0
 	t.lately |= 1
@@ -183,7 +189,7 @@ func (t *track) over(now time.Duration) bool {
 		return false
 	case t.id == 0:
 		return t.missed >= 2 && unseen > forgiven
-	case t.stays(now):
+	case t.stays(now), t.halts(now):
 		return false
 	case t.covered:
 		return unseen > hidden

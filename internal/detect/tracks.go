@@ -24,6 +24,7 @@ type spotting struct {
 
 	own    event.Box // of this region alone; box grows when others join it
 	moving int       // pixels that move
+	area   int       // pixels that differ
 }
 
 // tracks follows what moves. Spottings are given to tracks greedily, best pair
@@ -113,7 +114,7 @@ func (ts *tracks) step(found []spotting, now time.Duration, place func(pixelBox)
 func (ts *tracks) newcomers() int {
 	n := 0
 	for i := range ts.list {
-		if t := &ts.list[i]; t.id == 0 && t.firm > 0 {
+		if t := &ts.list[i]; t.id == 0 && t.firm.count() > 0 {
 			n++
 		}
 	}
@@ -259,6 +260,7 @@ func (ts *tracks) join(found []spotting, now time.Duration, place func(pixelBox)
 			whole.px = whole.px.union(found[k].px)
 			whole.box, whole.zone = place(whole.px)
 			whole.score = max(whole.score, found[k].score)
+			whole.area += found[k].area
 			found[k].taken, found[k].by = true, t.key
 			break
 		}

@@ -62,6 +62,7 @@ type Watcher struct {
 	place  func(pixelBox) (event.Box, int) // bound once: a method value would allocate
 	stands func(event.Box) (int, bool)     // as well
 	stirs  func(event.Box) (float64, float64, bool)
+	rests  func(event.Box) int
 	found  []spotting
 	known  []Sighting // what there is to tell, wanted or not
 	out    []Sighting
@@ -88,7 +89,7 @@ func New(o Options) (*Watcher, error) {
 		opts: o, tracks: newTracks(), things: newThings(), teller: newTeller(), last: -1,
 		found: make([]spotting, 0, maxRegions), known: make([]Sighting, 0, 2*(maxTracks+maxObjects)), out: make([]Sighting, 0, 2*(maxTracks+maxObjects)),
 	}
-	w.place, w.stands, w.stirs = w.locate, w.standing, w.stirring
+	w.place, w.stands, w.stirs, w.rests = w.locate, w.standing, w.stirring, w.resting
 	w.tracks.heir = func(b event.Box) uint32 { return w.things.heir(&w.tracks, b) }
 	return w, nil
 }
@@ -123,7 +124,7 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 	w.found = w.found[:0]
 	regions, fresh := w.scene.look(l, pts)
 	for _, r := range regions {
-		s := spotting{px: r.box, score: r.score, moving: r.moving, sure: w.scene.sure(r), through: r.through}
+		s := spotting{px: r.box, score: r.score, moving: r.moving, area: r.area, sure: w.scene.sure(r), through: r.through}
 		s.box, s.zone = w.locate(r.box)
 		s.own = s.box
 		w.found = append(w.found, s)
@@ -134,7 +135,7 @@ func (w *Watcher) Step(l Luma, pts time.Duration) []Sighting {
 		w.tell()
 	}
 	if fresh {
-		w.tracks.signs(pts, w.stirs)
+		w.tracks.signs(pts, w.stirs, w.rests)
 	}
 	w.things.hold(&w.tracks, w.teller.wanted)
 	if fresh {
@@ -218,6 +219,9 @@ func (w *Watcher) standing(b event.Box) (zone int, ok bool) {
 func (w *Watcher) stirring(b event.Box) (in, elsewhere float64, ok bool) {
 	return w.scene.stirs(w.scene.view.pixels(b))
 }
+
+// resting is scene.rests for fractions of the picture.
+func (w *Watcher) resting(b event.Box) int { return w.scene.rests(w.scene.view.pixels(b)) }
 
 // pixels gives the working pixels that b touches.
 func (v *view) pixels(b event.Box) pixelBox {
