@@ -24,8 +24,7 @@ type slack struct {
 // slacks are the clips that are not perfect yet, without a model and with one.
 // docs/accuracy.md tells the same to users. Nothing here may grow.
 var slacks = map[string]slack{
-	"comp_dog_yard_visit.mp4": {events: 2}, // without a model: a dog that sat down and walks on
-	"bottle_hands.mp4":        {events: 2}, // a hand and what it puts down are two things
+	"bottle_hands.mp4": {events: 2}, // a hand and what it puts down are two things
 }
 
 // TestFloors holds what is told of the labelled clips to what was promised, with the
