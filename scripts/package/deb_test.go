@@ -68,11 +68,12 @@ func unpacked(t *testing.T, arch string) (folder, deb string) {
 	return folder, deb
 }
 
-// Bounds of the eye, on the disk and before a model is loaded.
+// Bounds of the eye.
 const (
-	mostBytes    = 25 << 20
-	mostResident = 30 << 20
-	mostStart    = 50 * time.Millisecond // of a processor
+	mostBytes     = 25 << 20              // on the disk
+	mostResident  = 30 << 20              // before a model is loaded
+	mostWithModel = 70 << 20              // and then
+	mostStart     = 50 * time.Millisecond // of a processor
 )
 
 // TestPackage is about one package of this machine's architecture: it is made once.
@@ -126,7 +127,12 @@ func TestPackage(t *testing.T) {
 		}
 		b = clip(t, 20*time.Second)
 		b.Setup.Model, b.Setup.ModelDir = model.Fast, models
-		same(t, replay(t, b, ordinary), replay(t, b, eye))
+		seen := replay(t, b, eye)
+		same(t, replay(t, b, ordinary), seen)
+		t.Logf("with the model it held %d kB at the most", seen.MemoryKB)
+		if seen.MemoryKB == 0 || seen.MemoryKB<<10 > mostWithModel {
+			t.Errorf("%d kB with a model, more than %d bytes", seen.MemoryKB, mostWithModel)
+		}
 	})
 }
 
