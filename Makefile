@@ -51,7 +51,7 @@ test-deb: deb
 	@scripts/install.sh test
 	@scripts/clip.sh
 	@DOORBELLD_TEST_DEB=yes go test -count=1 -v -tags deb -timeout 60m ./scripts/package
-	@DOORBELLD_TEST_DEB=yes go test -count=1 -v -tags vm -run Service -timeout 60m ./scripts/vm
+	@DOORBELLD_TEST_DEB=yes go test -count=1 -v -tags vm -run Service -timeout 75m ./scripts/vm
 
 test-trixie:
 	@scripts/install.sh test

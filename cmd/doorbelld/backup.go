@@ -226,12 +226,12 @@ func (p *placing) files() error {
 	if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
-	f, err := os.OpenFile(p.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640) // it names recipients and hosts
+	f, err := os.OpenFile(p.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // it names recipients and hosts
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	_, err = io.Copy(f, strings.NewReader(p.config))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(0o640), f.Sync(), f.Close()); err != nil { // whatever the umask
 		return errors.Join(fmt.Errorf("writing the configuration: %w", err), os.Remove(p.path))
 	}
 	return nil

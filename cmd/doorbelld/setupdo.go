@@ -226,7 +226,9 @@ func (s *firstRun) start(ctx context.Context, runs bool) error {
 		before := []string{"disable", "--now", doctor.GateUnit}
 		if enabled, err := systemctl(ctx, "is-enabled", doctor.GateUnit); err == nil && strings.TrimSpace(enabled) == "enabled" {
 			before = []string{"stop", doctor.GateUnit}
-			if _, err := systemctl(ctx, "is-active", "--quiet", doctor.GateUnit); err == nil {
+			// Its word counts: of one that is still starting the status is not 0.
+			switch state, _ := systemctl(ctx, "is-active", doctor.GateUnit); strings.TrimSpace(state) {
+			case "active", "activating", "reloading":
 				before = []string{"restart", doctor.GateUnit}
 			}
 		}

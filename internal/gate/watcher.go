@@ -170,9 +170,10 @@ func (w *watcher) once(ctx context.Context, restarts int) (err error) {
 		return err
 	}
 	writer.Go(func() {
-		// Of an eye that has gone, listen hears at once.
-		if err := w.tellWants(ctx, eye.Conn()); err != nil && ctx.Err() == nil && !hungUp(err) {
-			w.log.Error("the eye does not listen; it is ended", "error", err)
+		if err := w.tellWants(ctx, eye.Conn()); err != nil && ctx.Err() == nil {
+			if !hungUp(err) { // else it has most likely ended, of which listen tells
+				w.log.Error("the eye does not listen; it is ended", "error", err)
+			}
 			eye.Kill()
 		}
 	})

@@ -54,7 +54,7 @@ const tags = "vivid,gpiosim,vm,matprofile,manual,deb,trixie"
 // steps go from the quick to the slow, but for the virtual machines, which are
 // emulated in one thread each and leave room for others.
 var steps = []step{
-	{name: "cameras and button, in virtual machines", cmd: words("go test -count=1 -tags vm -timeout 20m ./scripts/vm"), shows: "build/camera-faults.txt", beside: true},
+	{name: "cameras and button, in virtual machines", cmd: words("go test -count=1 -tags vm -timeout 30m ./scripts/vm"), shows: "build/camera-faults.txt", beside: true},
 	{name: "format", cmd: words("gofmt -l ."), silent: true},
 	{name: "vet", cmd: words("go vet ./...")},
 	{name: "vet, all tags", cmd: words("go vet -tags " + tags + " ./...")},

@@ -7,16 +7,16 @@
 //
 // It works on copies, never on the tree itself, and on as many at once as there
 // are processors: most of these tests wait more than they work. What each test says
-// without a patch is asked once, of all tests of a package together. A patch that no
-// longer applies, a tree that no longer compiles and a test that hangs or does not
-// run prove nothing, and fail the run as a mutant that survives does; what proved
-// nothing is tried once more at the end, by itself, as a busy machine can make a
-// sound test fail. A test that is skipped where it runs cannot judge, so its mutants
-// are skipped and counted.
+// without a patch is asked once. A patch that no longer applies, a test that no longer
+// compiles with what it imports, and one that hangs or does not run prove nothing, and
+// fail the run as a mutant that survives does; what proved nothing is tried once more at
+// the end, by itself, as a busy machine can make a sound test fail. A test that is
+// skipped where it runs cannot judge, so its mutants are skipped and counted.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -120,7 +120,7 @@ func assemble(ctx context.Context, root string, limit time.Duration) ([]judge, e
 		if err != nil {
 			return judges, err
 		}
-		judges = append(judges, judge{tree, limit})
+		judges = append(judges, judge{root, tree, limit})
 		if err := copyTree(ctx, root, tree); err != nil {
 			return judges, err
 		}
@@ -233,6 +233,7 @@ const (
 
 // A judge tries mutants, one after the other, in a copy of the tree.
 type judge struct {
+	root  string // what the tree is a copy of
 	tree  string
 	limit time.Duration // for one test
 }
@@ -254,17 +255,22 @@ func (j judge) try(ctx context.Context, m mutant, b baseline) (v verdict, why st
 	defer func() {
 		if out, err := j.git(context.WithoutCancel(ctx), "apply", "--reverse", m.file); err != nil {
 			v, why = broken, "the patch could not be taken back\n"+out
+			// What stays of it is not for the next one to meet.
+			if err := errors.Join(os.RemoveAll(j.tree), copyTree(ctx, j.root, j.tree)); err != nil {
+				why += "\n" + err.Error()
+			}
 		}
 	}()
 
-	r, p, why := j.test(ctx, m.tags, m.pkg, j.limit, m.pattern())
-	if why != "" {
-		return broken, why
+	// Go vet is left out, for it has its own step.
+	r, err := gotest.Run(ctx, j.tree, "-count=1", "-vet=off", "-timeout", j.limit.String(), "-tags", m.tags, "-run", m.pattern(), m.pkg)
+	if err != nil {
+		return broken, err.Error()
 	}
-	if p.NoBuild {
-		return broken, "the tree does not compile with it\n" + p.Output
+	if len(r.Packages) == 1 && r.Packages[0].NoBuild {
+		return broken, "the tree does not compile with it\n" + r.Packages[0].Output
 	}
-	t, why := result(r, p, m)
+	t, why := result(r, m)
 	switch {
 	case why != "":
 		return broken, why
@@ -277,24 +283,30 @@ func (j judge) try(ctx context.Context, m mutant, b baseline) (v verdict, why st
 	}
 }
 
-// unpatched runs the tests of mutants, all of one package, in the tree as it is.
-// It gives what each came to, by the mutant's key.
+// unpatched runs the tests of mutants, all of one package, in the tree as it is: each by
+// itself, as it will be run with the patch. It gives what each came to, by the mutant's
+// key.
 func (j judge) unpatched(ctx context.Context, ms []mutant) map[string]baseline {
-	var patterns []string
-	for _, m := range ms {
-		if p := m.pattern(); !slices.Contains(patterns, p) {
-			patterns = append(patterns, p)
-		}
-	}
-	r, p, why := j.test(ctx, ms[0].tags, ms[0].pkg, j.limit*time.Duration(len(patterns)), strings.Join(patterns, "|"))
 	of := map[string]baseline{}
+	program, dir, pkg, err := j.compile(ctx, ms[0].tags, ms[0].pkg)
+	if program != "" {
+		defer os.Remove(program)
+	}
 	for _, m := range ms {
-		if why != "" {
-			of[m.key()] = baseline{broken, why}
+		if _, known := of[m.key()]; known {
+			continue
+		}
+		if err != nil {
+			of[m.key()] = baseline{broken, err.Error()}
+			continue
+		}
+		r, err := gotest.RunProgram(ctx, dir, pkg, program, "-test.timeout="+j.limit.String(), "-test.run="+m.pattern())
+		if err != nil {
+			of[m.key()] = baseline{broken, err.Error()}
 			continue
 		}
 		b := baseline{verdict: killed}
-		switch t, why := result(r, p, m); {
+		switch t, why := result(r, m); {
 		case why != "":
 			b = baseline{broken, why}
 		case t.Outcome == gotest.Skip:
@@ -307,22 +319,44 @@ func (j judge) unpatched(ctx context.Context, ms []mutant) map[string]baseline {
 	return of
 }
 
-// test runs those tests of one package in the tree that the pattern selects. If
-// that shows nothing, it says why. Go vet is left out, for it has its own step.
-func (j judge) test(ctx context.Context, tags, pkg string, limit time.Duration, pattern string) (r gotest.Report, p gotest.Package, why string) {
-	r, err := gotest.Run(ctx, j.tree, "-count=1", "-vet=off", "-timeout", limit.String(), "-tags", tags, "-run", pattern, pkg)
+// compile makes the test program of one package, and gives it with the package's folder
+// and import path. Removing the program is the caller's.
+func (j judge) compile(ctx context.Context, tags, name string) (program, dir, pkg string, err error) {
+	goCommand := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Dir = j.tree
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("go %s: %w\n%s", args[0], err, out)
+		}
+		return strings.TrimSpace(string(out)), nil
+	}
+	listed, err := goCommand("list", "-tags", tags, "-f", "{{.Dir}}\t{{.ImportPath}}", name)
 	if err != nil {
-		return r, p, err.Error()
+		return "", "", "", err
 	}
-	if len(r.Packages) != 1 {
-		return r, p, fmt.Sprintf("%s names %d packages, not one", pkg, len(r.Packages))
+	dir, pkg, _ = strings.Cut(listed, "\t")
+	if strings.Contains(listed, "\n") {
+		return "", "", "", fmt.Errorf("%s names more than one package", name)
 	}
-	return r, r.Packages[0], ""
+	f, err := os.CreateTemp("", "mutants-*.test")
+	if err != nil {
+		return "", "", "", err
+	}
+	if err := f.Close(); err != nil {
+		return f.Name(), "", "", err
+	}
+	_, err = goCommand("test", "-c", "-vet=off", "-tags", tags, "-o", f.Name(), name)
+	return f.Name(), dir, pkg, err
 }
 
 // result finds what the mutant's test came to. If there is no such test to judge
 // by, it says why.
-func result(r gotest.Report, p gotest.Package, m mutant) (t gotest.Test, why string) {
+func result(r gotest.Report, m mutant) (t gotest.Test, why string) {
+	if len(r.Packages) != 1 {
+		return gotest.Test{}, fmt.Sprintf("%s names %d packages, not one", m.pkg, len(r.Packages))
+	}
+	p := r.Packages[0]
 	if i := slices.IndexFunc(r.Tests, gotest.Test.TimedOut); i >= 0 {
 		return gotest.Test{}, r.Tests[i].Name + " hung\n" + r.Tests[i].Output
 	}

@@ -83,6 +83,25 @@ func TestParts(t *testing.T) {
 	t.Run("closed", TestClosed)
 }
 
+var before bool
+
+func TestGoesFirst(t *testing.T) { before = true }
+
+func TestNeedsTheFirst(t *testing.T) {
+	if !before {
+		t.Error("nobody went first")
+	}
+}
+
+func TestMeddles(t *testing.T) {
+	if Open(false) {
+		if err := os.WriteFile("door.go", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Error("open without a grant")
+	}
+}
+
 func TestLeaves(t *testing.T) {
 	if Open(false) {
 		os.Exit(1)
@@ -201,6 +220,37 @@ func TestRunTakesPatchesBack(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(root, "door.go")); err != nil || string(got) != tiny["door.go"] {
 		t.Errorf("the tree was changed (%v)", err)
+	}
+}
+
+// A test that passes after another, and not by itself, judges nothing.
+func TestRunAsksByItself(t *testing.T) {
+	root := newTree(t, tiny)
+	write(t, root, "mutants/a.patch", header("TestGoesFirst")+takeOut)
+	write(t, root, "mutants/b.patch", header("TestNeedsTheFirst")+takeOut)
+	var out strings.Builder
+	ok, err := run(t.Context(), root, "mutants", []string{"*"}, limit, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok || !strings.Contains(out.String(), "TestNeedsTheFirst fails without the patch") || !strings.HasSuffix(out.String(), " 0 killed, 1 survived, 1 broken, 0 skipped: a, b\n") {
+		t.Errorf("ok %v, wrote\n%s", ok, out.String())
+	}
+}
+
+// After a patch that cannot be taken back the next mutant meets a tree that is whole.
+func TestRunBeginsAnew(t *testing.T) {
+	root := newTree(t, tiny)
+	write(t, root, "mutants/a.patch", header("TestMeddles")+takeOut)
+	write(t, root, "mutants/b.patch", header("TestClosed")+takeOut)
+	write(t, root, "mutants/c.patch", header("TestClosed")+takeOut)
+	var out strings.Builder
+	ok, err := run(t.Context(), root, "mutants", []string{"*"}, limit, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok || !strings.Contains(out.String(), "the patch could not be taken back") || !strings.HasSuffix(out.String(), " 2 killed, 0 survived, 1 broken, 0 skipped: a\n") {
+		t.Errorf("ok %v, wrote\n%s", ok, out.String())
 	}
 }
 

@@ -14,7 +14,7 @@
 #
 # Now and then the emulated kernel does not come up, most of all on a busy machine.
 # As nothing of COMMAND has begun by then, a guest that is not there after $BOOT
-# seconds (240) is begun anew, twice.
+# seconds (180) is begun anew, twice; what has waited is not part of $TIMEOUT.
 #
 # Status 124: not done after $TIMEOUT seconds (300); 125: the guest died.
 set -eu
@@ -35,6 +35,8 @@ if [ -n "${DISK:-}" ]; then
 	disk="-drive file=$DISK,format=raw,if=virtio,cache=unsafe" reboot=
 fi
 
+boot=${BOOT:-180}
+
 # The guest's clock is this machine's time stamp counter, and how fast that runs it
 # measures as it comes up: on a busy machine now and then wrongly by far, so that its
 # seconds fly and its timers stand still. Where this is a virtual machine, whose counter
@@ -47,7 +49,7 @@ fi
 # mitigations=off: emulated code is slow enough. no_timer_check: a busy machine would
 # fail it. cpu max: Debian's libraries may use what the host has.
 guest() {
-	exec timeout --foreground "${TIMEOUT:-300}" qemu-system-x86_64 \
+	exec timeout --foreground -k 10 "${TIMEOUT:-300}" qemu-system-x86_64 \
 		-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
 		-nodefaults -no-user-config -display none -serial stdio $reboot \
 		-kernel "$kernel/vmlinux" -initrd "$out/initrd.gz" \
@@ -63,12 +65,12 @@ booted() {
 	rm -f "$out/booted" # which init makes
 	guest &
 	pid=$!
-	left=${BOOT:-240}
+	left=$boot
 	while ! [ -e "$out/booted" ] && kill -0 $pid 2>/dev/null; do
 		if [ "$left" -eq 0 ]; then
-			kill $pid
+			kill $pid 2>/dev/null || true
 			wait $pid || true
-			echo "run.sh: the guest did not come up in ${BOOT:-240} seconds" >&2
+			echo "run.sh: the guest did not come up in $boot seconds" >&2
 			[ "$1" -gt 1 ] || exit 124
 			booted $(($1 - 1))
 			return
@@ -78,7 +80,9 @@ booted() {
 	done
 	status=0
 	wait $pid || status=$?
-	[ "$status" -ne 124 ] || exit 124
+	case $status in
+	124 | 137) exit 124 ;; # its time was over; 137: and it had to be killed
+	esac
 }
 booted 3
 exit "$(cat "$out/status" 2>/dev/null || echo 125)"

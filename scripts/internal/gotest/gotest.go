@@ -85,9 +85,20 @@ func (r Report) Failed() bool {
 // gives one only if go test did not get as far as a verdict. What a test has
 // started and left behind, because it hung or ctx ended, is ended with it.
 func Run(ctx context.Context, dir string, args ...string) (Report, error) {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	return run(ctx, dir, append([]string{"test", "-json"}, args...))
+}
+
+// RunProgram is Run for a program that "go test -c" made of the package pkg. dir is the
+// package's folder, and the arguments are the program's, such as -test.run.
+func RunProgram(ctx context.Context, dir, pkg, program string, args ...string) (Report, error) {
+	return run(ctx, dir, append([]string{"tool", "test2json", "-t", "-p", pkg, program, "-test.v=test2json", "-test.paniconexit0"}, args...))
+}
+
+// run runs the go command.
+func run(ctx context.Context, dir string, args []string) (Report, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	// A group of their own for go test and all below it.
+	// A group of their own for it and all below it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	endGroup := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Cancel = endGroup
@@ -100,10 +111,10 @@ func Run(ctx context.Context, dir string, args ...string) (Report, error) {
 	}
 	r, err := Read(&out)
 	if err != nil {
-		return Report{}, fmt.Errorf("read the output of go test: %w", err)
+		return Report{}, fmt.Errorf("read the output of go %s: %w", args[0], err)
 	}
 	if runErr != nil && (!r.Failed() || ctx.Err() != nil) {
-		return Report{}, fmt.Errorf("go test: %w: %s", runErr, bytes.TrimSpace(complaints.Bytes()))
+		return Report{}, fmt.Errorf("go %s: %w: %s", args[0], runErr, bytes.TrimSpace(complaints.Bytes()))
 	}
 	return r, nil
 }
