@@ -24,9 +24,10 @@ package porter
 import "time"
 
 const (
-	askTime  = 5 * time.Second  // for one question: a porter that was just ended is started anew meanwhile
-	restTime = 20 * time.Second // after one that had no answer in that time, nobody is asked
-	idleTime = 5 * time.Second  // how often Serve says that it is alive
+	askTime   = 5 * time.Second       // for one question: a porter that was just ended is started anew meanwhile
+	restTime  = 5 * time.Second       // after one that failed slowly, nobody is asked
+	quickTime = 20 * time.Millisecond // what takes less is not slow: as many as wait in the kernel's queue are soon asked
+	idleTime  = 5 * time.Second       // how often Serve says that it is alive
 
 	// overflow is how the kernel calls a user who has no number in the namespace of
 	// whoever asks.
