@@ -182,10 +182,9 @@ func TestWhoIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	w := NewWindow(path)
 	before := open(t)
 	for range 100 {
-		if uid, err := w.Who(t.Context(), c); err != nil || uid != another {
+		if uid, err := NewWindow(path).Who(t.Context(), c); err != nil || uid != another {
 			t.Fatalf("user %d, %v", uid, err)
 		}
 	}
