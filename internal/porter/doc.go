@@ -18,7 +18,9 @@
 // The service manager makes the porter's socket, for the gate's user alone. The gate
 // takes no word from a socket that was made by another than root or its own user, and
 // none of root or its own user: those it sees itself. So a porter that is away, or
-// has gone bad, never stands between root and the gate.
+// has gone bad, never stands between root and the gate, but for some seconds that it
+// may be waited for. It does stand between the gate and all others: it holds the
+// connections that it is shown.
 package porter
 
 import "time"
