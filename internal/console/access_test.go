@@ -305,9 +305,6 @@ func TestWhomTheKernelDoesNotName(t *testing.T) {
 	if got := l.named(overflow, nil); got != (caller{uid: nobody, role: Stranger, why: fault}) {
 		t.Errorf("nobody can say who it is: %+v", got)
 	}
-	if got := l.named(overflow, nil).slot(); got != Household { // more than a stranger's, so that it is told
-		t.Errorf("one of whom it cannot be told takes a slot of role %d", got)
-	}
 	if got := l.named(0, nil); got != (caller{role: TheOwner}) {
 		t.Errorf("root, while nobody can say who others are: %+v", got)
 	}
@@ -329,6 +326,54 @@ func TestWhomTheKernelDoesNotName(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "the porter is out") {
 		t.Errorf("the log does not say why: %s", log.String())
+	}
+}
+
+// While it cannot be told who is who, those who are to hear that are not kept from it by two
+// strangers: the household's slots are theirs.
+func TestToldThatItCannotBeTold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can ask as somebody else")
+	}
+	folder, err := os.MkdirTemp("", "untold") // which others can look into, as t.TempDir's they can not
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "s")
+	fault := errors.New("the porter is out")
+	l, err := listen(path, Access{Owner: "anna"}, func(context.Context, *net.UnixConn) (int, error) { return 0, fault })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range maxStrangers {
+		l.slots[Stranger] <- struct{}{} // all that there are
+	}
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		defer close(accepted)
+		if c, err := l.Accept(); err == nil {
+			accepted <- c
+			c.Close()
+		}
+	}()
+	child := exec.Command("/proc/self/exe")
+	child.Env = []string{askVariable + "=" + path}
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: overflow, Gid: overflow}}
+	if _, err := child.CombinedOutput(); err != nil { // that it is not answered is no error
+		t.Skipf("cannot run as another user: %v", err)
+	}
+	l.Close() // so that Accept ends, should it have hung up
+	c, ok := <-accepted
+	if !ok {
+		t.Fatal("hung up on, as there are two strangers")
+	}
+	if who := c.(*conn).caller; who.role != Stranger || !errors.Is(who.why, fault) {
+		t.Errorf("%+v", who)
 	}
 }
 
