@@ -279,6 +279,8 @@ bell.yaml:6:74: broker.server_name is for TLS, but the url is mqtt://, which is 
 bell.yaml:6:46: broker.certificate_file needs a broker.key_file beside it`},
 		"half a key": {least + "broker: {url: 'wss://h', key_file: k}\n", `
 bell.yaml:6:36: broker.key_file needs a broker.certificate_file beside it`},
+		"an owner who is nobody": {least + "access: {owner: nobody}\n", `
+bell.yaml:6:17: access.owner is nobody, who is not told from users whom the kernel does not name; want another user`},
 		"no name": {least + "broker: {url: 'mqtts://h', server_name: a b}\n", `
 bell.yaml:6:41: broker.server_name is "a b"; want the name or the IP address in the broker's certificate, such as broker.lan`},
 		"ca of the embedded broker": {least + "broker: {ca_file: ca}\n", `

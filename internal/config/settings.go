@@ -430,7 +430,11 @@ func readUsername(v value) string {
 func readAccess(s *section) Access {
 	owner, group, household := s.take("owner"), s.take("owner_group"), s.take("household_group")
 	s.close()
-	return Access{Owner: readAccount(owner), OwnerGroup: readAccount(group), HouseholdGroup: readAccount(household)}
+	a := Access{Owner: readAccount(owner), OwnerGroup: readAccount(group), HouseholdGroup: readAccount(household)}
+	if a.Owner == "nobody" {
+		owner.fault("is nobody, who is not told from users whom the kernel does not name; want another user")
+	}
+	return a
 }
 
 // readAccount reads the name of a user or a group. Whether there is one is not asked

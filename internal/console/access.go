@@ -27,12 +27,16 @@ type Access struct {
 }
 
 // role gives what a user may do, by what the system knows of users and groups at
-// this moment. Whom it does not know is a Stranger, and so is "nobody".
+// this moment. Whom it does not know is a Stranger, and so is "nobody", even if that is
+// who runs this.
 func (a Access) role(uid int) Role {
+	if uid == nobody || uid == overflow {
+		return Stranger
+	}
 	if uid == 0 || uid == os.Geteuid() {
 		return TheOwner
 	}
-	if a == (Access{}) || uid == nobody || uid == overflow {
+	if a == (Access{}) {
 		return Stranger
 	}
 	who, err := user.LookupId(strconv.Itoa(uid))

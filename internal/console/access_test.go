@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -20,6 +21,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The household may do what narrows, and ask who is told what. An endpoint that is
@@ -131,6 +134,25 @@ func TestRoles(t *testing.T) {
 	a := Access{Owner: "no_such_user", OwnerGroup: "no_such_group", HouseholdGroup: group}
 	if got := a.unknown(); !slices.Equal(got, []string{"user no_such_user", "group no_such_group"}) {
 		t.Errorf("unknown: %v", got)
+	}
+}
+
+// Who runs this is the owner, but not as "nobody", as whom the kernel shows many others.
+func TestTheOwnUserNobody(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be somebody else")
+	}
+	for uid, want := range map[uint32]Role{overflow: Stranger, 1: TheOwner} {
+		child := exec.Command("/proc/self/exe")
+		child.Env = []string{askVariable + "=/", whatVariable + "=nothing"}
+		child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		out, err := child.CombinedOutput()
+		if err != nil {
+			t.Skipf("cannot run as user %d: %v", uid, err)
+		}
+		if string(out) != fmt.Sprint(want) {
+			t.Errorf("user %d takes itself for %s, want %s", uid, out, fmt.Sprint(want))
+		}
 	}
 }
 
@@ -304,5 +326,108 @@ func TestWhomTheKernelDoesNotName(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "the porter is out") {
 		t.Errorf("the log does not say why: %s", log.String())
+	}
+}
+
+// While it cannot be told who is who, those who are to hear that are not kept from it by two
+// strangers: the household's slots are theirs.
+func TestToldThatItCannotBeTold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can ask as somebody else")
+	}
+	folder, err := os.MkdirTemp("", "untold") // which others can look into, as t.TempDir's they can not
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "s")
+	fault := errors.New("the porter is out")
+	l, err := listen(path, Access{Owner: "anna"}, func(context.Context, *net.UnixConn) (int, error) { return 0, fault })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range maxStrangers {
+		l.slots[Stranger] <- struct{}{} // all that there are
+	}
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		defer close(accepted)
+		if c, err := l.Accept(); err == nil {
+			accepted <- c
+			c.Close()
+		}
+	}()
+	child := exec.Command("/proc/self/exe")
+	child.Env = []string{askVariable + "=" + path}
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: overflow, Gid: overflow}}
+	if _, err := child.CombinedOutput(); err != nil { // that it is not answered is no error
+		t.Skipf("cannot run as another user: %v", err)
+	}
+	l.Close() // so that Accept ends, should it have hung up
+	c, ok := <-accepted
+	if !ok {
+		t.Fatal("hung up on, as there are two strangers")
+	}
+	if who := c.(*conn).caller; who.role != Stranger || !errors.Is(who.why, fault) {
+		t.Errorf("%+v", who)
+	}
+}
+
+// Who finds the kernel's queue full tries again, until there is room.
+func TestAFullQueue(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for { // others come, and none is let in
+		c, err := net.Dial("unix", path)
+		if errors.Is(err, unix.EAGAIN) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), againTime/2)
+	defer cancel()
+	if _, err := dial(ctx, path); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "too many others ask at ") {
+		t.Errorf("until there was no more time: %v", err)
+	}
+	dialled := make(chan error, 1)
+	go func() {
+		c, err := dial(t.Context(), path)
+		if err == nil {
+			err = c.Close()
+		}
+		dialled <- err
+	}()
+	select {
+	case err := <-dialled:
+		t.Fatalf("while the queue is full: %v", err)
+	case <-time.After(2 * againTime):
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if c, err := l.Accept(); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	if err := <-dialled; err != nil {
+		t.Errorf("with room: %v", err)
 	}
 }

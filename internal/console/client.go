@@ -26,6 +26,7 @@ var ErrNotRunning = errors.New("the daemon is not running")
 const (
 	clientTime = answerTime + 5*time.Second // for one answer: longer than a daemon takes
 	maxAnswer  = 4 << 20                    // bytes
+	againTime  = 20 * time.Millisecond      // between two tries to get into a full queue
 )
 
 // A Client asks the daemon. What the daemon does not do is an *Error; that nobody
@@ -45,13 +46,26 @@ func NewClient(path string) *Client {
 	}}
 }
 
-// dial says in words why there is no connection.
+// dial says in words why there is no connection. Where so many others wait that the kernel
+// takes no more, it tries on as long as there is time for an answer.
 func dial(ctx context.Context, path string) (net.Conn, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, clientTime) // an http.Client's own ends its wait, not its dialling
+	defer cancel()
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
+	for errors.Is(err, unix.EAGAIN) {
+		select {
+		case <-time.After(againTime):
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("too many others ask at %s: %w", path, ctx.Err())
+		}
+		c, err = d.DialContext(ctx, "unix", path)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTDIR):
 		return nil, fmt.Errorf("%w: nobody answers at %s; start it with `doorbelld run`, or ask `systemctl status doorbelld-gate`", ErrNotRunning, path)

@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 			_, err = c.WhoSees(ctx)
 		case "resume":
 			err = c.Resume(ctx)
+		case "nothing": // but what it would be itself
+			fmt.Print(Access{}.role(os.Geteuid()))
+			os.Exit(0)
 		default:
 			_, err = c.Status(ctx)
 		}

@@ -177,7 +177,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if who.role == TheOwner {
 			return &conn{UnixConn: c, caller: who, leave: sync.OnceFunc(func() { <-mine })}, nil
 		}
-		theirs := l.slots[who.role]
+		theirs := l.slots[who.slot()]
 		select {
 		case theirs <- struct{}{}:
 			<-mine
@@ -206,6 +206,15 @@ type caller struct {
 	uid  int // or nobody
 	role Role
 	why  error // that it cannot be told who; nil with a Stranger whom one knows
+}
+
+// slot gives whose slot a caller takes. While it cannot be told who is who, none is of the
+// household: its slots serve for those who are to be told that.
+func (c caller) slot() Role {
+	if c.why != nil {
+		return Household
+	}
+	return c.role
 }
 
 // named says who made the connection c, of which the kernel says uid. Root and the user that

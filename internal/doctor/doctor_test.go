@@ -234,8 +234,15 @@ func TestServices(t *testing.T) {
 	check(build(t, with("/usr/lib/systemd/system/doorbelld-eye.service", "")), OK, Failed, OK)
 	states[Units[1]] = UnitState{"active", "success", 0}
 	check(build(t, with("/etc/systemd/system/multi-user.target.wants/doorbelld-gate.service", "")), Warning, OK, OK)
-	states[Units[2]] = UnitState{"inactive", "success", 0}
+	states[Units[2]], states["doorbelld-porter.socket"] = UnitState{"inactive", "success", 0}, UnitState{"active", "success", 0}
 	check(build(t, aPi()), OK, OK, OK)
+	states["doorbelld-porter.socket"] = UnitState{"failed", "trigger-limit-hit", 0} // nothing would start it
+	check(build(t, aPi()), OK, OK, Failed)
+	delete(states, "doorbelld-porter.socket")
+	check(build(t, aPi()), OK, OK, Unknown)
+	states[Units[0]] = UnitState{"inactive", "success", 0} // and with it its socket
+	check(build(t, aPi()), Warning, OK, OK)
+	states[Units[0]] = UnitState{"active", "success", 0}
 	states[Units[2]] = UnitState{"activating", "success", 0}
 	check(build(t, aPi()), OK, OK, Warning)
 	states[Units[2]] = UnitState{"failed", "exit-code", 9}

@@ -14,6 +14,8 @@ const (
 	GateUnit   = "doorbelld-gate.service"
 	EyeUnit    = "doorbelld-eye.service"
 	PorterUnit = "doorbelld-porter.service" // tells the gate who asks, from the first who is not root
+
+	porterSocket = "doorbelld-porter.socket" // has it started
 )
 
 // Units are all of them.
@@ -115,7 +117,7 @@ func (m *Machine) oneUnit(unit string, there bool, state func(string) (UnitState
 		}
 		return Finding{Service, Failed, text, log + ", then `sudo systemctl restart " + unit + "`"}
 	case s.Active == "inactive" && unit == PorterUnit: // nobody but root has asked
-		return Finding{Service, OK, text, ""}
+		return waiting(text, state)
 	case s.Active != "active" && unit != GateUnit:
 		return Finding{Service, Warning, text, "the gate has it started: `sudo systemctl restart " + GateUnit + "`, and " + log}
 	case s.Active != "active":
@@ -124,6 +126,23 @@ func (m *Machine) oneUnit(unit string, there bool, state func(string) (UnitState
 		return Finding{Service, Warning, text, log}
 	case unit == GateUnit && len(m.glob("/etc/systemd/system/*.wants/"+unit)) == 0 && len(m.glob("/etc/systemd/system/*.requires/"+unit)) == 0:
 		return Finding{Service, Warning, text + ", and not started when the machine starts", "`sudo systemctl enable " + unit + "`"}
+	}
+	return Finding{Service, OK, text, ""}
+}
+
+// waiting judges a porter that does not run: while the gate does, its socket has to be there for
+// it to be started.
+func waiting(text string, state func(string) (UnitState, error)) Finding {
+	gate, err := state(GateUnit)
+	if err != nil || gate.Active != "active" { // which is said of the gate
+		return Finding{Service, OK, text, ""}
+	}
+	switch socket, err := state(porterSocket); {
+	case err != nil || !slices.Contains(unitWords, socket.Active):
+		return Finding{Service, Unknown, porterSocket + ": systemd does not say how it is", "ask as root (sudo)"}
+	case socket.Active != "active":
+		return Finding{Service, Failed, porterSocket + " is " + socket.Active + ": only root may ask, whoever else is named under `access`",
+			"see `systemctl status " + porterSocket + "`, then `sudo systemctl restart " + porterSocket + "`"}
 	}
 	return Finding{Service, OK, text, ""}
 }

@@ -19,6 +19,7 @@ import (
 type Window struct {
 	path     string
 	patience time.Duration // for one question
+	lent     time.Time     // to when slow answers have used up their share of the time
 	rest     time.Time     // until then nobody is asked
 }
 
@@ -27,35 +28,51 @@ func NewWindow(path string) *Window { return &Window{path: path, patience: askTi
 
 // Who gives the user who made the connection shown: 65534 if it is one whom the kernel
 // does not name to the porter either. What the porter does not say in some seconds is an
-// error, and for a while everybody after it, so that a porter that hangs holds nobody up
-// who need not be asked about.
+// error. After a slow failure, or many slow answers, so is everybody for a while, so that
+// a bad porter holds nobody up for long who need not be asked about.
 func (w *Window) Who(ctx context.Context, shown *net.UnixConn) (uid int, err error) {
-	now := time.Now()
-	if now.Before(w.rest) {
-		return 0, errors.New("the porter did not answer a moment ago")
+	began := time.Now()
+	if began.Before(w.rest) {
+		return 0, errors.New("the porter did not answer, or was slow, a moment ago")
 	}
-	until := now.Add(w.patience)
-	uid, err = w.ask(ctx, shown, until)
+	asking, cancel := context.WithDeadline(ctx, began.Add(w.patience)) // both times together
+	defer cancel()
+	uid, err = w.ask(asking, shown)
 	if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
 		// It ended. Another is started, and finds the question waiting.
-		uid, err = w.ask(ctx, shown, until)
+		uid, err = w.ask(asking, shown)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
-		w.rest = time.Now().Add(restTime)
+	if ctx.Err() == nil {
+		w.took(began, time.Now(), err != nil)
 	}
 	return uid, err
 }
 
-func (w *Window) ask(ctx context.Context, shown *net.UnixConn, until time.Time) (uid int, err error) {
+// took settles whether the porter is left alone after a question. Who waits behind it, and
+// may be root, waits for no more than askTime of slow answers at a time and one question.
+func (w *Window) took(began, ended time.Time, failed bool) {
+	took := ended.Sub(began)
+	switch {
+	case took < quickTime:
+	case failed:
+		w.rest = ended.Add(restTime)
+	default: // slow answers may take half of the time, and askTime of it in advance
+		if earliest := began.Add(-askTime); w.lent.Before(earliest) {
+			w.lent = earliest
+		}
+		w.lent = w.lent.Add(2 * took)
+		w.rest = w.lent
+	}
+}
+
+// ask asks once, until ctx is done.
+func (w *Window) ask(ctx context.Context, shown *net.UnixConn) (uid int, err error) {
 	c, err := net.DialTimeout("unix", w.path, w.patience)
 	if err != nil {
 		return 0, fmt.Errorf("the porter is not there: %w", err)
 	}
 	defer c.Close()
 	porter := c.(*net.UnixConn)
-	if err := porter.SetDeadline(until); err != nil {
-		return 0, err
-	}
 	stop := context.AfterFunc(ctx, func() { porter.SetDeadline(time.Now()) }) // it fails on a closed one, which is as good
 	defer stop()
 	if by, err := maker(porter); err != nil || !ours(by) {

@@ -18,15 +18,18 @@
 // The service manager makes the porter's socket, for the gate's user alone. The gate
 // takes no word from a socket that was made by another than root or its own user, and
 // none of root or its own user: those it sees itself. So a porter that is away, or
-// has gone bad, never stands between root and the gate.
+// has gone bad, never stands between root and the gate, but for some seconds that it
+// may be waited for. It does stand between the gate and all others: it holds the
+// connections that it is shown.
 package porter
 
 import "time"
 
 const (
-	askTime  = 5 * time.Second  // for one question: a porter that was just ended is started anew meanwhile
-	restTime = 20 * time.Second // after one that had no answer in that time, nobody is asked
-	idleTime = 5 * time.Second  // how often Serve says that it is alive
+	askTime   = 5 * time.Second       // for one question: a porter that was just ended is started anew meanwhile
+	restTime  = 5 * time.Second       // after one that failed slowly, nobody is asked
+	quickTime = 20 * time.Millisecond // what takes less is not slow: as many as wait in the kernel's queue are soon asked
+	idleTime  = 5 * time.Second       // how often Serve says that it is alive
 
 	// overflow is how the kernel calls a user who has no number in the namespace of
 	// whoever asks.

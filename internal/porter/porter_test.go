@@ -182,18 +182,17 @@ func TestWhoIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	w := NewWindow(path)
 	before := open(t)
 	for range 100 {
-		if uid, err := w.Who(t.Context(), c); err != nil || uid != another {
+		if uid, err := NewWindow(path).Who(t.Context(), c); err != nil || uid != another {
 			t.Fatalf("user %d, %v", uid, err)
 		}
 	}
 	if now := open(t); now > before+3 { // the last connections may not be closed yet
 		t.Errorf("%d descriptors are open, before a hundred questions %d", now, before)
 	}
-	if alive.Load() < 100 {
-		t.Errorf("alive %d times after a hundred questions", alive.Load())
+	if n := alive.Load(); n == 0 || n >= 100 { // each is a message to the service manager
+		t.Errorf("alive %d times after a hundred questions", n)
 	}
 }
 
@@ -333,17 +332,107 @@ func TestAPorterThatHangs(t *testing.T) {
 	if _, err := w.Who(ctx, shown); !errors.Is(err, os.ErrDeadlineExceeded) || !w.rest.IsZero() {
 		t.Errorf("the gate ends: %v; then nobody is asked until %v", err, w.rest)
 	}
-	w.patience = 10 * time.Millisecond
-	if _, err := w.Who(t.Context(), shown); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("asked in vain: %v", err)
+	w.patience = quickTime
+	if _, err := w.Who(t.Context(), shown); !errors.Is(err, os.ErrDeadlineExceeded) || w.rest.IsZero() {
+		t.Errorf("asked in vain: %v; then nobody is asked until %v", err, w.rest)
 	}
-	w.patience = askTime
+	w.patience, w.rest = askTime, time.Now().Add(time.Hour)
 	if _, err := w.Who(t.Context(), shown); err == nil || !strings.Contains(err.Error(), "a moment ago") {
 		t.Errorf("asked again at once: %v", err)
 	}
 	w.rest = time.Now()
 	if _, err := w.Who(ctx, shown); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("asked again after a while: %v", err)
+	}
+}
+
+// A porter that dies slowly over its questions, both times, is left alone for a while.
+func TestAPorterThatDiesSlowly(t *testing.T) {
+	w := NewWindow(scripted(t, func(c *net.UnixConn) { question(c); time.Sleep(quickTime) }))
+	began := time.Now()
+	if _, err := w.Who(t.Context(), connected(t)); !errors.Is(err, io.EOF) || w.rest.Before(began.Add(restTime)) {
+		t.Errorf("%v; nobody is asked until %v", err, w.rest)
+	}
+}
+
+// Slow answers are taken, as those of a porter that is just started, but many of them do not
+// take all the time.
+func TestAPorterThatIsSlow(t *testing.T) {
+	// most plays a minute of questions one after the other, and gives the longest that one waits who
+	// is not asked about, and how many were answered.
+	most := func(took time.Duration, failed bool) (longest time.Duration, asked int) {
+		var w Window
+		start := time.Date(2026, 11, 22, 5, 10, 11, 0, time.UTC)
+		since := start // when it was last free
+		for now := start; now.Before(start.Add(time.Minute)); {
+			if now.Before(w.rest) {
+				now = w.rest
+				since = now
+				continue
+			}
+			w.took(now, now.Add(took), failed)
+			now = now.Add(took)
+			asked++
+			longest = max(longest, now.Sub(since))
+		}
+		return longest, asked
+	}
+	for _, tc := range []struct {
+		took    time.Duration
+		failed  bool
+		longest time.Duration
+		asked   int // at least
+	}{
+		{4900 * time.Millisecond, false, 2 * askTime, 6},
+		{900 * time.Millisecond, false, askTime + time.Second, 33},
+		{quickTime, false, askTime + 2*quickTime, 1500},
+		{askTime, true, askTime, 6},
+		{time.Second, true, time.Second, 10},
+		{quickTime - 1, false, time.Minute + quickTime, 3000}, // not slow: as fast as they come
+		{quickTime - 1, true, time.Minute + quickTime, 3000},
+	} {
+		if longest, asked := most(tc.took, tc.failed); longest > tc.longest || asked < tc.asked {
+			t.Errorf("%v, failed %t: one waits %v, %d are asked about; want at most %v, at least %d", tc.took, tc.failed, longest, asked, tc.longest, tc.asked)
+		}
+	}
+	var w Window
+	began := time.Now()
+	if w.took(began, began.Add(askTime-1), false); w.rest.After(began.Add(askTime - 1)) {
+		t.Error("after its first answer, which was slow as it was just started, a porter is not asked")
+	}
+}
+
+// The porter says that it is alive also when nobody asks, and one who connects and is silent
+// does not keep the next from his answer.
+func TestNobodyAsks(t *testing.T) {
+	l, path := socket(t, "porter.sock")
+	ctx, cancel := context.WithCancel(context.Background())
+	alive, served := make(chan struct{}), make(chan error, 1)
+	go func() {
+		served <- keep(ctx, l, time.Millisecond, time.Millisecond, func() {
+			select {
+			case alive <- struct{}{}:
+			case <-ctx.Done():
+			}
+		}, slog.New(slog.DiscardHandler))
+	}()
+	for range 3 {
+		<-alive
+	}
+	silent, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for range 3 { // it is let go of, and the next is waited for
+		<-alive
+	}
+	if said, err := io.ReadAll(silent); len(said) != 0 || err != nil {
+		t.Errorf("who is silent is told % x, %v", said, err)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 

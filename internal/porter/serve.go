@@ -17,11 +17,21 @@ import (
 // with a connection of its own. alive is called every few seconds as long as that goes
 // well. Closing l is the caller's.
 func Serve(ctx context.Context, l *net.UnixListener, alive func(), log *slog.Logger) error {
+	return keep(ctx, l, idleTime, askTime, alive, log)
+}
+
+// keep calls alive every idle, and waits for a question no longer than patience.
+func keep(ctx context.Context, l *net.UnixListener, idle, patience time.Duration, alive func(), log *slog.Logger) error {
 	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Now()) }) // it fails on a closed one, which is as good
 	defer stop()
+	var said time.Time // when alive was called
 	for ctx.Err() == nil {
-		alive()
-		if err := l.SetDeadline(time.Now().Add(idleTime)); err != nil {
+		now := time.Now()
+		if now.Sub(said) >= idle {
+			alive()
+			said = now
+		}
+		if err := l.SetDeadline(said.Add(idle)); err != nil {
 			return fmt.Errorf("the porter's socket: %w", err)
 		}
 		if ctx.Err() != nil { // and its deadline is perhaps behind us
@@ -34,7 +44,7 @@ func Serve(ctx context.Context, l *net.UnixListener, alive func(), log *slog.Log
 		case err != nil:
 			return fmt.Errorf("the porter's socket: %w", err)
 		}
-		if err := answer(c); err != nil {
+		if err := answer(c, patience); err != nil {
 			log.Warn("the gate was not told who asks", "error", err)
 		}
 	}
@@ -42,9 +52,9 @@ func Serve(ctx context.Context, l *net.UnixListener, alive func(), log *slog.Log
 }
 
 // answer reads one question and answers it.
-func answer(c *net.UnixConn) error {
+func answer(c *net.UnixConn, patience time.Duration) error {
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(askTime)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	shown, err := receive(c)
@@ -66,12 +76,12 @@ func answer(c *net.UnixConn) error {
 func receive(c *net.UnixConn) (int, error) {
 	// Room for more than one, so that too many are seen and closed.
 	text, rights := make([]byte, 2), make([]byte, unix.CmsgSpace(4*4))
-	n, m, flags, _, err := c.ReadMsgUnix(text, rights)
+	n, m, _, _, err := c.ReadMsgUnix(text, rights)
 	if err != nil {
 		return -1, fmt.Errorf("the question: %w", err)
 	}
 	shown, err := descriptors(rights[:m])
-	if err == nil && (n != 1 || flags&unix.MSG_CTRUNC != 0 || len(shown) != 1) {
+	if err == nil && (n != 1 || len(shown) != 1) {
 		err = fmt.Errorf("a question of %d bytes and %d connections", n, len(shown))
 	}
 	if err != nil {
