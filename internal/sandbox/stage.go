@@ -266,11 +266,11 @@ func (p plan) reachable(who string) error {
 	return nil
 }
 
-// environment is what every eye is given. OpenCV computes in one thread: the other
+// Environment is what every eye is given. OpenCV computes in one thread: the other
 // cores are for the rest of the house. And what it frees is given back to the
 // machine: with an arena for each thread, and blocks that are kept for later, a
 // network that was loaded and freed leaves 20 to 70 MB behind, so 10.
-func environment() []string {
+func Environment() []string {
 	return []string{
 		"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "OPENCV_FOR_THREADS_NUM=1",
 		"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_TRIM_THRESHOLD_=131072",
@@ -281,7 +281,7 @@ func environment() []string {
 // its new user cannot go; then fd, an open path to it, leads there.
 func execute(program string, fd int, p plan) error {
 	argv := append([]string{filepath.Base(p.Program)}, p.Args...)
-	envv := append(environment(), p.Env...)
+	envv := append(Environment(), p.Env...)
 	err := syscall.Exec(program, argv, envv)
 	if err == unix.EACCES && fd >= 0 {
 		err = executeFD(fd, argv, envv)
