@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,9 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	for _, name := range o.Access.unknown() {
 		o.Log.Warn("access is given to somebody whom this machine does not know", "name", name)
+	}
+	if os.Geteuid() == overflow {
+		o.Log.Warn("this runs as nobody, whose number stands for all whom the kernel does not name: only root and those under `access` may ask; run it as a user of its own")
 	}
 	o.Log.Info("listening to the owner", "socket", o.Path)
 	if o.Ready != nil {

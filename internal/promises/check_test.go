@@ -70,7 +70,7 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 	broker := mosquitto.Start(t, mosquitto.Options{})
 	h := newHouse(t, readable(t, clip(t)), broker.URL(), "pace: fast, loop: true")
-	h.user(65534)
+	h.user(1) // "daemon"
 	h.prepare()
 	h.start()
 	s := h.await("a delivery", func(s gate.Status) bool { return s.Counts.Delivered["home"] > 0 })

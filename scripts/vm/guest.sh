@@ -2,9 +2,9 @@
 
 doorbelld='/vm/doorbelld --config /run/door/door.yaml'
 
-# An ordinary user who may open cameras. (No function: in the background that would
+# An ordinary user (Debian's "daemon") who may open cameras. (No function: in the background that would
 # be a shell more, which the signal for the program ends.)
-as_user='setpriv --reuid=65534 --regid=65534 --groups=video --inh-caps=-all env HOME=/run/door'
+as_user='setpriv --reuid=1 --regid=1 --groups=video --inh-caps=-all env HOME=/run/door'
 
 say() { echo "--- $*"; }
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
@@ -22,7 +22,7 @@ eventually() {
 
 # broker PORT - make the user's home, and start a broker there that lets anybody in.
 broker() {
-	install -d -o 65534 -g 65534 /run/door
+	install -d -o 1 -g 1 /run/door
 	printf 'listener %s 127.0.0.1\nallow_anonymous true\n' "$1" >/run/door/mosquitto.conf
 	$as_user mosquitto -c /run/door/mosquitto.conf >/vm/mosquitto.log 2>&1 &
 	eventually "the broker" mosquitto_sub -h 127.0.0.1 -p "$1" -t '#' -E

@@ -31,8 +31,8 @@ type status = gate.Status
 // emulated processor; it is never measured against.
 const patience = 3 * time.Minute
 
-// nobody is the ordinary user that the daemon runs as.
-const nobody = 65534
+// daemonUser is the user that the daemon runs as, Debian's "daemon", and its group.
+const daemonUser = 1
 
 const home = "/run/faults"
 
@@ -76,7 +76,7 @@ func start(t *testing.T, camera string) *daemon {
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(home, nobody, nobody); err != nil {
+	if err := os.Chown(home, daemonUser, daemonUser); err != nil {
 		t.Fatal(err)
 	}
 	config := fmt.Sprintf("device: door\ncamera: {source: v4l2, %s}\nzones: everything\ndetect: {model: none}\nbroker: {url: embedded, listen: \"127.0.0.1:18840\"}\nstate: %[2]s/state\nruntime: %[2]s/run\n", camera, home)
@@ -109,7 +109,7 @@ func start(t *testing.T, camera string) *daemon {
 // ordinary makes a program run as a user who may open cameras.
 func ordinary(t *testing.T) *syscall.SysProcAttr {
 	t.Helper()
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{videoGroup(t)}}}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: daemonUser, Gid: daemonUser, Groups: []uint32{videoGroup(t)}}}
 }
 
 const configPath = home + "/door.yaml"
