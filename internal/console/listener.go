@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 
+	"doorbelld/internal/unixconn"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -237,16 +239,7 @@ func (c *conn) Close() error {
 
 // peer gives the user who connected, or nobody.
 func peer(c *net.UnixConn) int {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nobody
-	}
-	uid := nobody
-	err = raw.Control(func(fd uintptr) {
-		if who, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			uid = int(who.Uid)
-		}
-	})
+	uid, err := unixconn.User(c)
 	if err != nil {
 		return nobody
 	}

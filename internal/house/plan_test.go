@@ -61,7 +61,7 @@ var rooms = []room{
 	}},
 	{"internal/button", talking, nil},
 	{"internal/backup", talking, nil},
-	{"internal/console", talking, []string{"internal/gate", "internal/ledger", "internal/consent", "internal/event", "internal/enum"}},
+	{"internal/console", talking, []string{"internal/gate", "internal/ledger", "internal/consent", "internal/event", "internal/enum", "internal/unixconn"}},
 	{"internal/config", talking, []string{"internal/event", "internal/model"}},
 	{"internal/model/pull", talking, []string{"internal/model"}},
 	{"internal/sandbox", talking, nil},
@@ -69,8 +69,9 @@ var rooms = []room{
 	{"internal/manual", talking, nil}, // only with the tag manual
 	{"internal/firstrun", talking, []string{"internal/config", "internal/consent", "internal/event", "internal/gate"}},
 	{"internal/doctor", talking, []string{"internal/enum"}},
-	{"internal/lodge", talking, []string{"internal/gate", "internal/link", "internal/enum"}},
-	{"internal/porter", talking, nil},
+	{"internal/lodge", talking, []string{"internal/gate", "internal/link", "internal/enum", "internal/unixconn"}},
+	{"internal/porter", talking, []string{"internal/unixconn"}},
+	{"internal/unixconn", talking, nil},
 	{"cmd/doorbelld", talking, []string{
 		"internal/gate", "internal/button", "internal/backup", "internal/console", "internal/config", "internal/sandbox", "internal/lodge", "internal/porter", "internal/clock",
 		"internal/consent", "internal/ledger", "internal/link", "internal/event", "internal/model", "internal/model/pull",
@@ -120,7 +121,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/doorbelld", "internal/manual"},
 	"github.com/coreos/go-systemd/v22":    {"cmd/doorbelld"},
 	"golang.org/x/sync":                   {"internal/gate", "cmd/doorbelld"},
-	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask", "internal/lodge", "internal/porter", "cmd/doorbelld"},
+	"golang.org/x/sys":                    {"internal/capture", "internal/capture/v4l2", "internal/eye", "internal/sandbox", "internal/ledger", "internal/clock", "internal/console", "internal/doctor", "internal/ask", "internal/lodge", "internal/porter", "internal/unixconn", "cmd/doorbelld"},
 }
 
 // forTests gives the libraries that tests may import, and nothing else.

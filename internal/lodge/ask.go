@@ -12,6 +12,7 @@ import (
 
 	"doorbelld/internal/gate"
 	"doorbelld/internal/link"
+	"doorbelld/internal/unixconn"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,28 +116,14 @@ func hear(conn *net.UnixConn) (l line, file *os.File, err error) {
 
 // received gives the one file of a control message, as one that knows deadlines.
 func received(rights []byte) (*os.File, error) {
-	messages, err := unix.ParseSocketControlMessage(rights)
+	fd, err := unixconn.Descriptor(rights)
 	if err != nil {
 		return nil, fmt.Errorf("the link: %w", err)
 	}
-	var fds []int
-	for i := range messages {
-		more, err := unix.ParseUnixRights(&messages[i])
-		if err != nil {
-			return nil, fmt.Errorf("the link: %w", err)
-		}
-		fds = append(fds, more...)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("the link: %w", err), unix.Close(fd))
 	}
-	if len(fds) != 1 {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-		return nil, fmt.Errorf("%d links", len(fds))
-	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, errors.Join(fmt.Errorf("the link: %w", err), unix.Close(fds[0]))
-	}
-	return os.NewFile(uintptr(fds[0]), "eye"), nil
+	return os.NewFile(uintptr(fd), "eye"), nil
 }
 
 // guest is an eye that a lodge started. Its methods may be called from any

@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"doorbelld/internal/unixconn"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -67,7 +69,7 @@ func (w *Window) took(began, ended time.Time, failed bool) {
 
 // ask asks once, until ctx is done.
 func (w *Window) ask(ctx context.Context, shown *net.UnixConn) (uid int, err error) {
-	c, err := net.DialTimeout("unix", w.path, w.patience)
+	c, err := net.DialTimeout("unix", w.path, w.patience) // a unix socket takes it at once or not at all
 	if err != nil {
 		return 0, fmt.Errorf("the porter is not there: %w", err)
 	}
@@ -75,7 +77,7 @@ func (w *Window) ask(ctx context.Context, shown *net.UnixConn) (uid int, err err
 	porter := c.(*net.UnixConn)
 	stop := context.AfterFunc(ctx, func() { porter.SetDeadline(time.Now()) }) // it fails on a closed one, which is as good
 	defer stop()
-	if by, err := maker(porter); err != nil || !ours(by) {
+	if by, err := unixconn.User(porter); err != nil || !ours(by) {
 		return 0, errors.Join(fmt.Errorf("the porter's socket was made by user %d, who is neither root nor the one that runs this", by), err)
 	}
 	raw, err := shown.SyscallConn()
@@ -109,18 +111,3 @@ func decode(said [4]byte) (uid int, err error) {
 
 // ours reports whether a user is root, or the one that runs this.
 func ours(uid int) bool { return uid == 0 || uid == os.Geteuid() }
-
-// maker gives the user who made the socket that porter is connected to.
-func maker(porter *net.UnixConn) (uid int, err error) {
-	raw, err := porter.SyscallConn()
-	if err != nil {
-		return overflow, err
-	}
-	var who *unix.Ucred
-	var failed error
-	err = raw.Control(func(fd uintptr) { who, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if err := errors.Join(err, failed); err != nil {
-		return overflow, err
-	}
-	return int(who.Uid), nil
-}

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"doorbelld/internal/unixconn"
+
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
@@ -78,7 +80,7 @@ func asTheGate(path string) (kernel, porter int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	if kernel, err = maker(c); err != nil {
+	if kernel, err = unixconn.User(c); err != nil {
 		return 0, 0, err
 	}
 	porter, err = NewWindow(filepath.Join(filepath.Dir(path), "porter.sock")).Who(context.Background(), c)

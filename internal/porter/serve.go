@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"doorbelld/internal/unixconn"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -80,31 +82,12 @@ func receive(c *net.UnixConn) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("the question: %w", err)
 	}
-	shown, err := descriptors(rights[:m])
-	if err == nil && (n != 1 || len(shown) != 1) {
-		err = fmt.Errorf("a question of %d bytes and %d connections", n, len(shown))
-	}
+	shown, err := unixconn.Descriptor(rights[:m])
 	if err != nil {
-		for _, fd := range shown {
-			err = errors.Join(err, unix.Close(fd))
-		}
-		return -1, err
+		return -1, fmt.Errorf("what came with the question: %w", err)
 	}
-	return shown[0], nil
-}
-
-// descriptors gives all that came with a message.
-func descriptors(rights []byte) (all []int, err error) {
-	messages, err := unix.ParseSocketControlMessage(rights)
-	if err != nil {
-		return nil, fmt.Errorf("what came with the question: %w", err)
+	if n != 1 {
+		return -1, errors.Join(fmt.Errorf("a question of %d bytes", n), unix.Close(shown))
 	}
-	for i := range messages {
-		fds, err := unix.ParseUnixRights(&messages[i])
-		all = append(all, fds...)
-		if err != nil {
-			return all, fmt.Errorf("what came with the question: %w", err)
-		}
-	}
-	return all, nil
+	return shown, nil
 }
